@@ -1,0 +1,1 @@
+"""Ato: why did this result change?"""

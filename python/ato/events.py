@@ -1,0 +1,381 @@
+"""Where the three pieces of Ato meet: the records, the running calls and the current recorder.
+
+Tracers and scopes *emit* records; whoever records a run (the SQL logger, a test) is a `Recorder`.
+Neither side imports the other. While no run is open, emitting costs one look-up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal, NamedTuple, Protocol
+
+__all__ = [
+    "CallRecord",
+    "CodeRecord",
+    "Draw",
+    "Frame",
+    "Leaf",
+    "OpenRun",
+    "Read",
+    "Recorder",
+    "close_run",
+    "current_frame",
+    "current_run",
+    "frame_open",
+    "note_read",
+    "open_run",
+    "quiet_reads",
+    "recording_in_context",
+    "report_failure",
+    "when_run_opens",
+]
+
+Kind = Literal["run", "scope", "call", "value"]
+
+
+class Leaf(NamedTuple):
+    """One value inside an input or output: its fingerprint and what it looked like.
+
+    `type` is the type's name (`float`, `ndarray`, `Tensor`); `dtype` and `shape` are set for arrays
+    only; `text` is a short rendering of a plain scalar; `summary` holds, for numeric arrays,
+    `count nan posinf neginf min max mean norm`.
+    """
+
+    fingerprint: str
+    type: str
+    dtype: str | None = None
+    shape: tuple[int, ...] | None = None
+    text: str | None = None
+    summary: dict[str, float] | None = None
+
+
+class Read(NamedTuple):
+    """A config key that a call read: dotted key, fingerprint of the value, and when.
+
+    `position` is the sequence number that the next call to complete will get.
+    """
+
+    key: str
+    fingerprint: str
+    position: int
+
+
+class Draw(NamedTuple):
+    """The state of a random generator before and after a call that advanced it, as fingerprints."""
+
+    before: str
+    after: str
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """One execution of a traced function (`call`), an `@scope` function (`scope`) or the run itself.
+
+    A `value` is what `ato.record` names in the middle of a function: output only.
+    `ident` numbers calls in the order in which they opened, `sequence` in the order in which they
+    completed; `parent` is the enclosing record's `ident`. `started` is the sequence number of the
+    next call at the moment this one opened. `code` is the deep fingerprint of the function,
+    `passed` those of the project's classes and functions that came in with the arguments.
+    """
+
+    kind: Kind
+    trace_id: str
+    ident: int
+    parent: int | None
+    index: int
+    sequence: int
+    started: int
+    thread: str = "main"
+    code: str | None = None
+    passed: list[str] = field(default_factory=list)
+    inputs: dict[str, Leaf] = field(default_factory=dict)
+    mutated: dict[str, Leaf] = field(default_factory=dict)
+    reads: list[Read] = field(default_factory=list)
+    random: dict[str, Draw] = field(default_factory=dict)
+    output: dict[str, Leaf] = field(default_factory=dict)
+    outcome: Literal["returned", "raised"] = "returned"
+    error: str | None = None
+    skipped: dict[str, int] = field(default_factory=dict)
+    gaps: list[str] = field(default_factory=list)
+    duration: float = 0.0
+
+
+class CodeRecord(NamedTuple):
+    """The code behind a trace id, registered when a run opens or later.
+
+    `role` says how the run came to know it: `trace` and `runtime` (decorated), `scope` (an `@scope`
+    function), `main` (the body of the entry script) or `passed` (came in with an argument).
+    `code` is an `ato.code.CodeFingerprint`.
+    """
+
+    trace_id: str
+    role: Literal["trace", "runtime", "scope", "main", "passed"]
+    code: Any
+
+
+class Recorder(Protocol):
+    """Whoever keeps the records of a run. Methods are called from any thread and must not raise."""
+
+    def on_code(self, record: CodeRecord) -> None:
+        """Keep the code behind a trace id."""
+
+    def on_call(self, record: CallRecord) -> None:
+        """Keep a completed call."""
+
+    def on_start_state(self, states: dict[str, str]) -> None:
+        """Keep the fingerprints of the random generators' states at the start of the run."""
+
+
+class Frame:
+    """A call that is running: what it has read so far, and where it stands in the run."""
+
+    __slots__ = (
+        "_seen",
+        "ident",
+        "index",
+        "kind",
+        "on_exit",
+        "parent",
+        "reads",
+        "run",
+        "skipped",
+        "started",
+        "trace_id",
+    )
+
+    def __init__(self, kind: Kind, trace_id: str, parent: Frame | None) -> None:
+        self.kind = kind
+        self.trace_id = trace_id
+        self.parent = parent
+        self.run: OpenRun | None = None
+        self.ident = 0
+        self.index = 0
+        self.started = 0
+        self.reads: list[Read] = []
+        self.skipped: dict[str, int] = {}
+        self.on_exit: list[Callable[[BaseException | None], None]] = []
+        self._seen: dict[str, Any] = {}
+
+    def enter(self, run: OpenRun) -> None:
+        """Take a place in `run`: an ident, an index among the calls of this trace id."""
+        self.run = run
+        self.ident = run.next_ident()
+        self.index = run.next_index(self.trace_id)
+        self.started = run.position
+
+    def note_read(self, key: str, value: object, fingerprint: Callable[[Any], str]) -> None:
+        """Remember that `key` was read here with `value`; a repeated equal read is kept once."""
+        # Only plain immutable values may be recognised by identity: a list that was read before
+        # can be the same object and another value.
+        plain = type(value) in _PLAIN
+        if plain and key in self._seen and self._seen[key] is value:
+            return
+        try:
+            digest = fingerprint(value)
+        except Exception:  # a value that has no fingerprint is a gap of the config, said by the store
+            digest = "unsupported"
+        if not any(read.key == key and read.fingerprint == digest for read in self.reads):
+            position = self.run.position if self.run is not None else 0
+            self.reads.append(Read(key, digest, position))
+        if plain:
+            self._seen[key] = value
+
+
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+class OpenRun:
+    """The counters of a run that is being recorded, its recorder, and its root frame."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.pid = os.getpid()
+        self.position = 0
+        self._idents = itertools.count()
+        self._indices: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self.root = Frame("run", "run", None)
+        self.root.enter(self)
+
+    def next_ident(self) -> int:
+        """Number the calls in the order in which they open; the run itself is 0."""
+        return next(self._idents)
+
+    def next_index(self, trace_id: str) -> int:
+        """Number the calls of one trace id: 0, 1, …."""
+        with self._lock:
+            index = self._indices[trace_id]
+            self._indices[trace_id] = index + 1
+            return index
+
+    def next_sequence(self) -> int:
+        """Number the calls in the order in which they complete."""
+        with self._lock:
+            sequence = self.position
+            self.position = sequence + 1
+            return sequence
+
+
+_frame: ContextVar[Frame | None] = ContextVar("ato_frame", default=None)
+_context_run: ContextVar[OpenRun | None] = ContextVar("ato_run", default=None)
+_process_run: OpenRun | None = None
+_openers: list[str] = []
+_quiet: ContextVar[int] = ContextVar("ato_quiet_reads", default=0)
+_reported: set[str] = set()
+
+
+def current_run() -> OpenRun | None:
+    """The run that records here: the context's own, else the process's, else `None`."""
+    return _context_run.get() or _process_run
+
+
+def current_frame() -> Frame | None:
+    """The innermost running `@scope` or traced call, else the run itself, else `None`."""
+    frame = _frame.get()
+    if frame is not None:
+        return frame
+    run = current_run()
+    return run.root if run is not None else None
+
+
+@contextmanager
+def frame_open(frame: Frame) -> Iterator[Frame]:
+    """Make `frame` the innermost running call of this context."""
+    token = _frame.set(frame)
+    try:
+        yield frame
+    finally:
+        _frame.reset(token)
+
+
+def note_read(key: str, value: object, fingerprint: Callable[[Any], str]) -> None:
+    """Report that the running call read the config key `key` (dotted) and got `value`."""
+    frame = current_frame()
+    if frame is not None and not _quiet.get():
+        frame.note_read(key, value, fingerprint)
+
+
+@contextmanager
+def quiet_reads() -> Iterator[None]:
+    """Ato's own reads of a config (a snapshot, a rendering, a hash) are no reads of the run's."""
+    token = _quiet.set(_quiet.get() + 1)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def when_run_opens(target: str) -> None:
+    """Call `target` (`package.module:function`, imported only then) with every run that opens."""
+    if target not in _openers:
+        _openers.append(target)
+
+
+def open_run(recorder: Recorder) -> OpenRun:
+    """Begin a run in this process: running `@scope` and traced calls become part of it."""
+    global _process_run  # noqa: PLW0603 (the process has one open run; this is where it lives)
+    run = OpenRun(recorder)
+    _adopt(run)
+    _process_run = run
+    _announce(run)
+    return run
+
+
+@contextmanager
+def recording_in_context(recorder: Recorder) -> Iterator[OpenRun]:
+    """Record what happens in this context only; the process's own run is left alone."""
+    run = OpenRun(recorder)
+    _adopt(run)
+    token = _context_run.set(run)
+    try:
+        _announce(run)
+        yield run
+    finally:
+        _emit_open_frames(run)
+        _context_run.reset(token)
+
+
+def close_run(run: OpenRun) -> None:
+    """End `run`: calls that are still running are recorded as they stand, innermost first."""
+    global _process_run  # noqa: PLW0603
+    _emit_open_frames(run)
+    if _process_run is run:
+        _process_run = None
+
+
+def report_failure(where: str, error: BaseException) -> None:
+    """Say once a place and kind of error that a tracer failed; the run goes on without it."""
+    key = f"{where}:{type(error).__name__}"
+    if key not in _reported:
+        _reported.add(key)
+        warnings.warn(
+            f"Ato stopped watching {where}: {type(error).__name__}: {error}. "
+            "The run is not affected; `ato why` will list this as not watched.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _adopt(run: OpenRun) -> None:
+    """Give the frames that were entered before the run opened their place in it, outermost first."""
+    waiting = [frame for frame in _stack() if frame.run is None]
+    for frame in reversed(waiting):
+        frame.enter(run)
+        if frame.parent is None:
+            frame.parent = run.root
+
+
+def _stack() -> Iterator[Frame]:
+    frame = _frame.get()
+    while frame is not None:
+        yield frame
+        frame = frame.parent
+
+
+def _announce(run: OpenRun) -> None:
+    for target in _openers:
+        module, _, function = target.partition(":")
+        try:
+            getattr(import_module(module), function)(run)
+        except Exception as error:  # noqa: BLE001 (a tracer never stops the run)
+            report_failure(target, error)
+
+
+def _emit_open_frames(run: OpenRun) -> None:
+    frames = [frame for frame in _stack() if frame.run is run and frame is not run.root]
+    for frame in [*frames, run.root]:
+        run.recorder.on_call(
+            CallRecord(
+                kind=frame.kind,
+                trace_id=frame.trace_id,
+                ident=frame.ident,
+                parent=None if frame.parent is None else frame.parent.ident,
+                index=frame.index,
+                sequence=run.next_sequence(),
+                started=frame.started,
+                reads=frame.reads,
+                skipped=frame.skipped,
+            )
+        )
+        frame.run = None
+
+
+def _forget_run_in_child() -> None:
+    # A forked worker (a DataLoader's, say) shares the parent's counters by accident, not by intent.
+    global _process_run  # noqa: PLW0603
+    _process_run = None
+    _context_run.set(None)
+    _frame.set(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_run_in_child)
