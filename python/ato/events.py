@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, Protocol
@@ -30,12 +31,14 @@ __all__ = [
     "close_run",
     "current_frame",
     "current_run",
-    "frame_open",
     "note_read",
     "open_run",
+    "pop_frame",
+    "push_frame",
     "quiet_reads",
     "recording_in_context",
     "report_failure",
+    "thread_role",
     "when_run_opens",
 ]
 
@@ -165,12 +168,22 @@ class Frame:
         self.on_exit: list[Callable[[BaseException | None], None]] = []
         self._seen: dict[str, Any] = {}
 
-    def enter(self, run: OpenRun) -> None:
-        """Take a place in `run`: an ident, an index among the calls of this trace id."""
+    def take_place(self, run: OpenRun, index: int) -> None:
+        """Join `run` as call number `index` of this trace id."""
         self.run = run
         self.ident = run.next_ident()
-        self.index = run.next_index(self.trace_id)
+        self.index = index
         self.started = run.position
+
+    def enter(self, run: OpenRun) -> None:
+        """Take a place in `run`: an ident, an index among the calls of this trace id.
+
+        What the frame read before the run opened still counts, with the value read last.
+        """
+        self.take_place(run, run.next_index(self.trace_id))
+        last = {read.key: read.fingerprint for read in self.reads}
+        self.reads = [Read(key, fingerprint, 0) for key, fingerprint in last.items()]
+        self.skipped = {}
 
     def note_read(self, key: str, value: object, fingerprint: Callable[[Any], str]) -> None:
         """Remember that `key` was read here with `value`; a repeated equal read is kept once."""
@@ -229,6 +242,7 @@ _frame: ContextVar[Frame | None] = ContextVar("ato_frame", default=None)
 _context_run: ContextVar[OpenRun | None] = ContextVar("ato_run", default=None)
 _process_run: OpenRun | None = None
 _openers: list[str] = []
+_NUMBER = re.compile(r"\d+")
 _quiet: ContextVar[int] = ContextVar("ato_quiet_reads", default=0)
 _reported: set[str] = set()
 
@@ -247,14 +261,20 @@ def current_frame() -> Frame | None:
     return run.root if run is not None else None
 
 
-@contextmanager
-def frame_open(frame: Frame) -> Iterator[Frame]:
-    """Make `frame` the innermost running call of this context."""
-    token = _frame.set(frame)
-    try:
-        yield frame
-    finally:
-        _frame.reset(token)
+def push_frame(frame: Frame) -> Token[Frame | None]:
+    """Make `frame` the innermost running call of this context, until `pop_frame`."""
+    return _frame.set(frame)
+
+
+def pop_frame(token: Token[Frame | None]) -> None:
+    """Undo one `push_frame`."""
+    _frame.reset(token)
+
+
+def thread_role() -> str:
+    """Name the running thread by its role: numbers that a pool hands out do not count."""
+    name = threading.current_thread().name
+    return "main" if name == "MainThread" else _NUMBER.sub("", name)
 
 
 def note_read(key: str, value: object, fingerprint: Callable[[Any], str]) -> None:

@@ -1,0 +1,19 @@
+"""Which calls of a traced function are recorded: the same ones in every run."""
+
+from __future__ import annotations
+
+_DENSE_CALLS = 32
+
+
+def is_scheduled(index: int, every: int | None) -> bool:
+    """Say whether call number `index` (from 0) is recorded.
+
+    With `every`, each multiple of it. Without, the first 32 calls, then 32 in each doubling:
+    every call up to 63, every second one up to 127, every fourth up to 255, and so on.
+    """
+    if every is not None:
+        return index % every == 0
+    if index < 2 * _DENSE_CALLS:
+        return True
+    step = 1 << (index.bit_length() - _DENSE_CALLS.bit_length())
+    return index & (step - 1) == 0

@@ -1,0 +1,155 @@
+"""Static tracing: which functions a run knows the code of, and when it learns it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ato import events
+
+if TYPE_CHECKING:
+    from ato.code import CodeFingerprint
+
+__all__ = ["Registration", "passed_code", "register", "register_scope", "run_opened", "trace"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Role = Literal["trace", "runtime", "scope"]
+
+
+class Registration:
+    """A function whose code is part of every run that opens from now on."""
+
+    def __init__(
+        self, fn: Callable[..., Any], trace_id: str, role: Role, roots: Sequence[str] | None
+    ) -> None:
+        self.fn = fn
+        self.trace_id = trace_id
+        self.role = role
+        self.roots = roots
+        # The code as it stood when the current run opened; a module-level constant that is
+        # changed later is another fingerprint in the next run.
+        self.code: CodeFingerprint | None = None
+
+    def fingerprint(self) -> CodeFingerprint:
+        """Fingerprint the code as it is now, and keep it."""
+        from ato.code import fingerprint_code  # libcst may load: only when a run needs it
+
+        self.code = fingerprint_code(self.fn, roots=self.roots)
+        return self.code
+
+
+_registrations: dict[tuple[str, str], Registration] = {}
+_passed: dict[int, tuple[object, CodeFingerprint | None]] = {}
+
+
+def register(
+    fn: Callable[..., Any],
+    role: Role,
+    trace_id: str | None = None,
+    roots: Sequence[str | Path] | None = None,
+) -> Registration:
+    """Make the code of `fn` part of the open run and of every later one.
+
+    The source is kept now, so that an edit of the file cannot be taken for what ran; the work of
+    fingerprinting is done when a run opens.
+    """
+    from ato.code import capture_source  # a room that loads on first use: keeps `import ato` cheap
+
+    name = trace_id or default_trace_id(fn)
+    places = None if roots is None else [str(root) for root in roots]
+    registration = Registration(fn, name, role, places)
+    _registrations[role, name] = registration
+    try:
+        capture_source(fn)
+    except Exception as error:  # noqa: BLE001 (a tracer never stops the script)
+        events.report_failure(name, error)
+    run = events.current_run()
+    if run is not None:
+        _emit(run, registration)
+    return registration
+
+
+def register_scope(
+    fn: Callable[..., Any], roots: Sequence[str | Path] | None = None
+) -> Registration:
+    """Register an `@scope` function: its code is fingerprinted without being asked for."""
+    return register(fn, "scope", None, roots)
+
+
+def trace(
+    fn: F, *, trace_id: str | None = None, roots: Sequence[str | Path] | None = None
+) -> F:
+    """Fingerprint the code of `fn` in every run, and return `fn` itself: calls cost nothing more.
+
+    Without `trace_id` the id is the module and the qualified name; a script counts by its file's
+    name, so that it has one id whether it is run or imported. `roots` are the folders whose code is
+    the project's own, instead of the entry script's, the current one and editable installs.
+    """
+    register(fn, "trace", trace_id, roots)
+    return fn
+
+
+def default_trace_id(fn: Callable[..., Any]) -> str:
+    """Name a function by the module of its file and its qualified name."""
+    module = getattr(fn, "__module__", None) or "unknown"
+    name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+    if module == "__main__":
+        file = getattr(sys.modules["__main__"], "__file__", None)
+        module = Path(file).stem if file else "__main__"
+    return f"{module}.{name}"
+
+
+def run_opened(run: events.OpenRun) -> None:
+    """Give a run that opens the code of everything registered, and of the entry script's body."""
+    for registration in list(_registrations.values()):
+        _emit(run, registration)
+    main = sys.modules.get("__main__")
+    if isinstance(main, ModuleType):
+        _emit_main(run, main)
+
+
+def passed_code(run: events.OpenRun, things: Sequence[object]) -> list[str]:
+    """Register the project's classes and functions that came in with arguments.
+
+    Returns their deep fingerprints; what is not the project's own is left out.
+    """
+    found: list[str] = []
+    for thing in things:
+        code = _code_of_passed(thing)
+        if code is not None and code.deep not in found:
+            found.append(code.deep)
+            run.recorder.on_code(events.CodeRecord(code.units[0].subject, "passed", code))
+    return found
+
+
+def _code_of_passed(thing: object) -> CodeFingerprint | None:
+    # By identity: two classes may compare equal, and a class need not be hashable. The object is
+    # kept beside its fingerprint, so that its address is not given to another one.
+    known = _passed.get(id(thing))
+    if known is not None:
+        return known[1]
+    from ato.code import fingerprint_code, is_project_object  # loads on first use
+
+    code = fingerprint_code(thing) if is_project_object(thing) else None
+    _passed[id(thing)] = (thing, code)
+    return code
+
+
+def _emit(run: events.OpenRun, registration: Registration) -> None:
+    try:
+        code = registration.fingerprint()
+    except Exception as error:  # noqa: BLE001 (a tracer never stops the script)
+        events.report_failure(registration.trace_id, error)
+        return
+    run.recorder.on_code(events.CodeRecord(registration.trace_id, registration.role, code))
+
+
+def _emit_main(run: events.OpenRun, main: ModuleType) -> None:
+    from ato.code import module_body  # loads on first use
+
+    code = module_body(main)
+    if code is not None:
+        run.recorder.on_code(events.CodeRecord("main", "main", code))
