@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import Token
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class _Call:
 
     __slots__ = ("before", "frame", "gaps", "inputs", "mutable", "passed", "run", "started", "token")
 
-    def __init__(self, run: OpenRun, frame: Frame) -> None:
+    def __init__(self, run: OpenRun | None, frame: Frame) -> None:
         self.run = run
         self.frame = frame
         self.inputs: dict[str, Leaf] = {}
@@ -155,7 +156,7 @@ def scope_call(registration: Registration) -> Iterator[None]:
     finally:
         events.pop_frame(token)
         if frame.run is not None:
-            _emit_scope(frame, frame.run, failure)
+            _emit_bare(frame, frame.run, failure)
         for leave in frame.on_exit:
             leave(failure)
 
@@ -234,7 +235,7 @@ def _thrower(steps: Generator[Any, Any, Any], error: BaseException) -> Callable[
 
 def _begin(
     watch: _Watch, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[_Call | None, Any]:
+) -> tuple[_Call | None, Token[Frame | None]]:
     """Open a frame, and take down the state before the call if this call is scheduled."""
     if watch.init_fn is not None:
         watch.init_fn()
@@ -243,12 +244,12 @@ def _begin(
     run = events.current_run()
     frame = Frame("call", registration.trace_id, parent)
     if run is None:
-        return None, events.push_frame(frame)
+        # A run may open inside this call, and then takes the frame in.
+        return _Call(None, frame), events.push_frame(frame)
     index = run.next_index(registration.trace_id)
     if not is_scheduled(index, watch.every):
         # What a skipped call reads belongs to the function around it.
-        if parent is not None:
-            parent.skipped[frame.trace_id] = parent.skipped.get(frame.trace_id, 0) + 1
+        _note_skipped(frame)
         return None, events.push_frame(parent or frame)
     frame.take_place(run, index)
     call = _Call(run, frame)
@@ -286,13 +287,17 @@ def _observe_inputs(
         things.extend(seen.code)
         if type(value) not in _IMMUTABLE:
             call.mutable.append((path, value))
-    if things:
+    if things and call.run is not None:
         call.passed = passed_code(call.run, things)
 
 
 def _end(watch: _Watch, call: _Call | None, result: object, error: BaseException | None) -> None:
     """Take down what the call gave back and changed, and hand the record on."""
     if call is None:
+        return
+    if call.run is None:
+        if call.frame.run is not None:
+            _emit_bare(call.frame, call.frame.run, error)
         return
     duration = time.perf_counter() - call.started
     try:
@@ -328,6 +333,8 @@ def _emit(
     duration: float = 0.0,
 ) -> None:
     frame, run = call.frame, call.run
+    if run is None:
+        return
     mutated = _mutated(call)
     run.recorder.on_call(
         CallRecord(
@@ -370,10 +377,11 @@ def _mutated(call: _Call) -> dict[str, Leaf]:
     return changed
 
 
-def _emit_scope(frame: Frame, run: OpenRun, error: BaseException | None) -> None:
+def _emit_bare(frame: Frame, run: OpenRun, error: BaseException | None) -> None:
+    """Hand on a call of which only the place, the reads and the outcome are known."""
     run.recorder.on_call(
         CallRecord(
-            kind="scope",
+            kind=frame.kind,
             trace_id=frame.trace_id,
             ident=frame.ident,
             parent=None if frame.parent is None else frame.parent.ident,
