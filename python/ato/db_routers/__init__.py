@@ -1,0 +1,1 @@
+"""Where runs are kept. One router so far: `sql`, through SQLAlchemy."""

@@ -1,0 +1,383 @@
+"""The store's tables, schema 1.
+
+A run is a row of `experiments`. What many runs share (configs, environments, code) is addressed by
+its content and written once. Rows that a run writes while it goes on are keyed by
+`(run_id, attempt, rank, process, sequence)`, so that writing one twice is writing it once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+__all__ = [
+    "Artifact",
+    "Base",
+    "Call",
+    "CodeClosure",
+    "CodeClosureUnit",
+    "CodeEdge",
+    "CodeUnit",
+    "Config",
+    "Environment",
+    "Experiment",
+    "Fingerprint",
+    "Input",
+    "Metric",
+    "MetricKey",
+    "MetricSummary",
+    "Project",
+]
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON document as text; an empty list or mapping and `None` are NULL, which saves most of `calls`.
+
+    Text rather than the database's own JSON type: PostgreSQL's refuses NaN, which a summary of an
+    array may well hold.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        if value is None or value in ([], {}):
+            return None
+        return json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class Real(TypeDecorator[float]):
+    """A float that may be NaN: NULL stands for NaN, since SQLite has no other way to keep it.
+
+    PostgreSQL could keep NaN, but sorts it above every number; one rule for both keeps them equal.
+    """
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
+        return None if value is None or math.isnan(value) else value
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> float:
+        return math.nan if value is None else value
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment, kept as seconds since 1970 (UTC) so that every database orders it alike."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> float | None:
+        return None if value is None else value.timestamp()
+
+    def process_result_value(self, value: float | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names for constraints, so that migrations can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it from the class, as is)
+        str: Text,
+        float: Double,
+        datetime: UtcTime,
+        dict[str, Any]: Json,
+        list[Any]: Json,
+    }
+
+
+class Project(Base):
+    """A name under which runs are grouped."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+
+
+class Config(Base):
+    """The config of a run, flat, with who set each key.
+
+    `content` is `{dotted key: {"value", "type", "fingerprint", "history"}}`; `value` is JSON where
+    JSON has a form for it, else a text (`type` says what it was); `history` is a list of
+    `provenance.Write.to_json()`, oldest first. A secret has `"secret": true`, no value and a keyed digest.
+    """
+
+    __tablename__ = "configs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    content: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+class Environment(Base):
+    """What `ato.environment.capture()` found."""
+
+    __tablename__ = "environments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    content: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+class Experiment(Base):
+    """A run. `status` is `running completed failed interrupted`; `crashed` is found out when read."""
+
+    __tablename__ = "experiments"
+    # Without AUTOINCREMENT SQLite gives the id of a deleted last run to the next one.
+    __table_args__ = (
+        Index(None, "project_id", "status"),
+        Index(None, "structural_hash"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str | None]
+    status: Mapped[str] = mapped_column(String(16))
+    tags: Mapped[list[Any] | None] = mapped_column(Json)
+    notes: Mapped[str | None]
+    config_id: Mapped[int] = mapped_column(ForeignKey("configs.id"))
+    structural_hash: Mapped[str | None] = mapped_column(String(64))
+    value_hash: Mapped[str | None] = mapped_column(String(64))
+    environment_id: Mapped[int] = mapped_column(ForeignKey("environments.id"))
+    git_commit: Mapped[str | None] = mapped_column(String(64))
+    git_dirty: Mapped[bool | None]
+    command: Mapped[list[Any] | None] = mapped_column(Json)
+    host: Mapped[str]
+    pid: Mapped[int]
+    # A pid is used again after its process is gone; with its start time it is not.
+    process_started: Mapped[str | None]
+    user: Mapped[str | None]
+    seeds: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    random_start: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    scheme_version: Mapped[int]
+    start_time: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    end_time: Mapped[datetime | None] = mapped_column(UtcTime)
+    error: Mapped[str | None]
+
+
+class MetricKey(Base):
+    """The name of a metric, once."""
+
+    __tablename__ = "metric_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+
+
+class Metric(Base):
+    """One logged point. `ident` is the running call's, `position` the next call's sequence number."""
+
+    __tablename__ = "metrics"
+    __table_args__ = (Index(None, "run_id", "key_id", "step"), {"sqlite_with_rowid": False})
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, default=0)
+    rank: Mapped[int] = mapped_column(primary_key=True, default=0)
+    process: Mapped[int] = mapped_column(primary_key=True, default=0)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    key_id: Mapped[int] = mapped_column(ForeignKey("metric_keys.id"))
+    value: Mapped[float] = mapped_column(Real, nullable=True)
+    step: Mapped[int | None] = mapped_column(BigInteger)
+    timestamp: Mapped[float]
+    ident: Mapped[int | None]
+    position: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class MetricSummary(Base):
+    """The points of one key in one run at a glance; NaN is no minimum and no maximum.
+
+    `last` is the point logged last. `minimum` and `maximum` are NULL while every value is NaN.
+    """
+
+    __tablename__ = "metric_summaries"
+    __table_args__ = (Index(None, "key_id", "run_id"), {"sqlite_with_rowid": False})
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    key_id: Mapped[int] = mapped_column(ForeignKey("metric_keys.id"), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    last: Mapped[float] = mapped_column(Real, nullable=True)
+    last_step: Mapped[int | None] = mapped_column(BigInteger)
+    minimum: Mapped[float | None] = mapped_column(Double)
+    minimum_step: Mapped[int | None] = mapped_column(BigInteger)
+    maximum: Mapped[float | None] = mapped_column(Double)
+    maximum_step: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Artifact(Base):
+    """A file or directory that the run made, or a reference to something outside.
+
+    `kind` is `file`, `directory` or `reference` (no size, no digest). `tree` lists the files of a
+    directory: `{relative path: [size in bytes, BLAKE3]}`; its digest is that of the listing.
+    """
+
+    __tablename__ = "artifacts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), index=True)
+    path: Mapped[str]
+    kind: Mapped[str] = mapped_column(String(16))
+    data_type: Mapped[str | None]
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    digest: Mapped[str | None] = mapped_column(String(64))
+    tree: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    # `metadata` is taken: SQLAlchemy keeps the tables under that name.
+    details: Mapped[dict[str, Any] | None] = mapped_column("metadata", Json)
+    timestamp: Mapped[float]
+
+
+class CodeUnit(Base):
+    """A function, class, value or module body of the project, as it was: `ato.code.Unit`."""
+
+    __tablename__ = "code_units"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    module: Mapped[str]
+    name: Mapped[str]
+    kind: Mapped[str] = mapped_column(String(16))
+    file: Mapped[str]
+    line: Mapped[int]
+    text: Mapped[str]
+    normalised: Mapped[str]
+    logic: Mapped[str | None] = mapped_column(String(64))
+    deep: Mapped[str | None] = mapped_column(String(64))
+    value: Mapped[str | None]
+    traced: Mapped[str | None]
+
+
+class CodeEdge(Base):
+    """`source` refers to `target`."""
+
+    __tablename__ = "code_edges"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    source_id: Mapped[int] = mapped_column(ForeignKey("code_units.id"), primary_key=True)
+    target_id: Mapped[int] = mapped_column(ForeignKey("code_units.id"), primary_key=True)
+
+
+class CodeClosure(Base):
+    """A root unit with all units that it reaches; shared by the runs whose code is the same."""
+
+    __tablename__ = "code_closures"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class CodeClosureUnit(Base):
+    """The units of a closure, the root at position 0."""
+
+    __tablename__ = "code_closure_units"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    closure_id: Mapped[int] = mapped_column(ForeignKey("code_closures.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    unit_id: Mapped[int] = mapped_column(ForeignKey("code_units.id"))
+
+
+class Fingerprint(Base):
+    """The code behind a trace id in a run: `events.CodeRecord`, its units in `closure_id`."""
+
+    __tablename__ = "fingerprints"
+    __table_args__ = (
+        UniqueConstraint("run_id", "trace_id", "role", "deep", "closure_id"),
+        Index(None, "trace_id", "logic"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
+    trace_id: Mapped[str]
+    role: Mapped[str] = mapped_column(String(16))
+    scheme: Mapped[str]
+    text: Mapped[str | None]
+    logic: Mapped[str | None] = mapped_column(String(64))
+    deep: Mapped[str | None] = mapped_column(String(64))
+    bytecode: Mapped[str | None] = mapped_column(String(64))
+    root_unit_id: Mapped[int | None] = mapped_column(ForeignKey("code_units.id"))
+    closure_id: Mapped[int] = mapped_column(ForeignKey("code_closures.id"))
+    gaps: Mapped[list[Any] | None] = mapped_column(Json)
+    distributions: Mapped[list[Any] | None] = mapped_column(Json)
+
+
+class Call(Base):
+    """A completed call: the fields of `events.CallRecord` (`call_index` is its `index`).
+
+    `inputs`, `mutated` and `output` are `{path: [fingerprint, type, dtype, shape, text, summary]}`,
+    trailing nulls cut off; `reads` `[[key, fingerprint, position], …]`; `random`
+    `{generator: [before, after]}`; `duration` in seconds.
+    """
+
+    __tablename__ = "calls"
+    __table_args__ = (Index(None, "run_id", "trace_id", "call_index"),)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, default=0)
+    rank: Mapped[int] = mapped_column(primary_key=True, default=0)
+    process: Mapped[int] = mapped_column(primary_key=True, default=0)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    trace_id: Mapped[str]
+    ident: Mapped[int] = mapped_column(BigInteger)
+    parent: Mapped[int | None] = mapped_column(BigInteger)
+    call_index: Mapped[int] = mapped_column(BigInteger)
+    started: Mapped[int] = mapped_column(BigInteger)
+    thread: Mapped[str]
+    code: Mapped[str | None] = mapped_column(String(64))
+    passed: Mapped[list[Any] | None] = mapped_column(Json)
+    inputs: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    mutated: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    reads: Mapped[list[Any] | None] = mapped_column(Json)
+    random: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    output: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    outcome: Mapped[str] = mapped_column(String(8))
+    error: Mapped[str | None]
+    skipped: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    gaps: Mapped[list[Any] | None] = mapped_column(Json)
+    duration: Mapped[float]
+
+
+class Input(Base):
+    """A data file that the run read: size in bytes, mtime in nanoseconds, BLAKE3 and where it was read."""
+
+    __tablename__ = "inputs"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), index=True)
+    path: Mapped[str]
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    mtime: Mapped[int | None] = mapped_column(BigInteger)
+    digest: Mapped[str | None] = mapped_column(String(64))
+    ident: Mapped[int | None] = mapped_column(BigInteger)
+    position: Mapped[int | None] = mapped_column(BigInteger)
