@@ -73,7 +73,10 @@ class Read(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """The state of a random generator before and after a call that advanced it, as fingerprints."""
+    """The state of a random generator before and after a call, as fingerprints.
+
+    They differ if the call advanced it.
+    """
 
     before: str
     after: str
@@ -213,6 +216,8 @@ class OpenRun:
         self.recorder = recorder
         self.pid = os.getpid()
         self.position = 0
+        # What the random generators did over the whole run; set by the tracer when the run opens.
+        self.draws: Callable[[], dict[str, Draw]] = dict
         self._idents = itertools.count()
         self._indices: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -383,6 +388,7 @@ def _emit_open_frames(run: OpenRun) -> None:
                 sequence=run.next_sequence(),
                 started=frame.started,
                 reads=frame.reads,
+                random=run.draws() if frame is run.root else {},
                 skipped=frame.skipped,
             )
         )

@@ -411,12 +411,11 @@ def _generator_states() -> dict[str, str]:
 
 
 def _draws(before: dict[str, str], after: dict[str, str]) -> dict[str, Draw]:
-    """Keep the generators that the call advanced; one that appeared inside it has no before."""
-    return {
-        name: Draw(before.get(name, ""), state)
-        for name, state in after.items()
-        if before.get(name, "") != state
-    }
+    """Pair the states around a call; a generator that appeared inside it has no before.
+
+    One that the call did not advance is kept too: if the other run's call did, its state counts.
+    """
+    return {name: Draw(before.get(name, ""), state) for name, state in after.items()}
 
 
 def _note_skipped(frame: Frame) -> None:
@@ -431,5 +430,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def start_states(run: OpenRun) -> None:
-    """Give a run that opens the states of the random generators as they are now."""
-    run.recorder.on_start_state(_generator_states())
+    """Give a run that opens the states of the random generators as they are now, and at its end."""
+    states = _generator_states()
+    run.recorder.on_start_state(states)
+    run.draws = lambda: _draws(states, _generator_states())
