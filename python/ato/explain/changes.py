@@ -1,0 +1,237 @@
+"""Everything recorded that differs between two runs, before any judgement."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import tokenize
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ato.events import CallRecord
+from ato.explain.explanation import Change
+from ato.explain.graph import Key, UnitLike
+from ato.explain.load import InputFile, Run
+from ato.provenance import Write
+
+__all__ = ["Changes", "find_changes"]
+
+_DIFF_LINES = 12
+_TEXT_WIDTH = 60
+_WHOLE_FACTORS = ("interpreter", "hardware", "flags", "threads", "variables")
+
+
+@dataclass
+class Changes:
+    """The differences of two runs by factor; `derived` names the changed keys a key came from."""
+
+    config: dict[str, Change] = field(default_factory=dict)
+    derived: dict[str, list[str]] = field(default_factory=dict)
+    code: dict[Key, Change] = field(default_factory=dict)
+    cosmetic: dict[Key, Change] = field(default_factory=dict)
+    distributions: dict[str, Change] = field(default_factory=dict)
+    machine: dict[str, Change] = field(default_factory=dict)
+    data: dict[str, Change] = field(default_factory=dict)
+    random: dict[str, Change] = field(default_factory=dict)
+
+    def source_keys(self, key: str) -> list[str]:
+        """The changed keys that a changed key was derived from, at the far end; itself if none."""
+        ends: list[str] = []
+        stack, seen = [key], {key}
+        while stack:
+            step = stack.pop()
+            parents = [parent for parent in self.derived.get(step, []) if parent not in seen]
+            if not parents:
+                ends.append(step)
+            seen.update(parents)
+            stack.extend(parents)
+        return ends
+
+
+def find_changes(a: Run, b: Run) -> Changes:
+    """Compare two runs factor by factor."""
+    changes = Changes()
+    _compare_config(a, b, changes)
+    _compare_code(a, b, changes)
+    _compare_environment(a.environment, b.environment, changes)
+    changes.data = _compare_data(a.inputs, b.inputs)
+    for name in a.start.keys() & b.start.keys():
+        if a.start[name] != b.start[name]:
+            changes.random[name] = Change(
+                "randomness", name, "seed", "its state when the run began", "another state"
+            )
+    return changes
+
+
+def _compare_config(a: Run, b: Run, changes: Changes) -> None:
+    for key in [*a.config, *(key for key in b.config if key not in a.config)]:
+        left, right = a.config.get(key), b.config.get(key)
+        if left is None or right is None or left["fingerprint"] != right["fingerprint"]:
+            changes.config[key] = _config_change(key, left, right)
+    # A key that is set in code after the run opened shows only where it is read.
+    reads_a, reads_b = _last_reads(a.calls), _last_reads(b.calls)
+    for key in reads_a.keys() & reads_b.keys():
+        if key not in changes.config and reads_a[key] != reads_b[key]:
+            changes.config[key] = _config_change(key, a.config.get(key), b.config.get(key))
+    for key in changes.config:
+        parents = _parents(a.config.get(key)) | _parents(b.config.get(key))
+        changes.derived[key] = sorted(parents & changes.config.keys() - {key})
+
+
+def _last_reads(calls: Iterable[CallRecord]) -> dict[str, str]:
+    return {read.key: read.fingerprint for call in calls for read in call.reads}
+
+
+def _config_change(
+    key: str, left: dict[str, Any] | None, right: dict[str, Any] | None
+) -> Change:
+    same_type = left is not None and right is not None and left["type"] == right["type"]
+    return Change(
+        "config",
+        key,
+        "value" if same_type else "structure",
+        _shown_value(left),
+        _shown_value(right),
+        None,
+        _origin(left),
+        _origin(right),
+    )
+
+
+def _shown_value(entry: dict[str, Any] | None) -> str | None:
+    return None if entry is None else _short(repr(entry["value"]))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _TEXT_WIDTH else text[: _TEXT_WIDTH - 1] + "…"
+
+
+def _writes(entry: dict[str, Any] | None) -> list[Write]:
+    return [] if entry is None else [Write.from_json(write) for write in entry["history"] or []]
+
+
+def _origin(entry: dict[str, Any] | None) -> str | None:
+    writes = _writes(entry)
+    return str(writes[-1].origin) if writes else None
+
+
+def _parents(entry: dict[str, Any] | None) -> set[str]:
+    writes = _writes(entry)
+    return set(writes[-1].derived_from) if writes else set()
+
+
+def _compare_code(a: Run, b: Run, changes: Changes) -> None:
+    # A unit that only one run reaches is an effect: what refers to it has changed, and counts.
+    for key in a.graph.units.keys() & b.graph.units.keys():
+        left, right = a.graph.units[key], b.graph.units[key]
+        if left.logic != right.logic or left.value != right.value:
+            changes.code[key] = _code_change(left, right)
+        elif left.text != right.text:
+            changes.cosmetic[key] = _code_change(left, right, "cosmetic")
+
+
+def _code_change(left: UnitLike, right: UnitLike, kind: str | None = None) -> Change:
+    if kind is None:
+        kind = "value" if right.kind == "value" else "logic"
+    lines, line_a, line_b = _line_diff(left, right)
+    return Change(
+        "code",
+        f"{right.module}.{right.name}",
+        kind,
+        left.value,
+        right.value,
+        "\n".join(lines) or None,
+        f"{left.file}:{line_a}",
+        f"{right.file}:{line_b}",
+    )
+
+
+def _line_diff(left: UnitLike, right: UnitLike) -> tuple[list[str], int, int]:
+    """The lines that differ, `-` and `+`, and the line of the first of them in each file."""
+    old, new = left.text.splitlines(), right.text.splitlines()
+    matcher = difflib.SequenceMatcher(None, _bare(old), _bare(new), autojunk=False)
+    shown: list[str] = []
+    first: tuple[int, int] | None = None
+    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
+        removed = [line for line in old[a0:a1] if not _is_comment(line)]
+        added = [line for line in new[b0:b1] if not _is_comment(line)]
+        if tag == "equal" or not (removed or added):
+            continue
+        first = first or (a0, b0)
+        shown += [f"- {line}" for line in removed] + [f"+ {line}" for line in added]
+    if len(shown) > _DIFF_LINES:
+        shown = [*shown[:_DIFF_LINES], f"… {len(shown) - _DIFF_LINES} more lines"]
+    at_a, at_b = first or (0, 0)
+    return shown, left.line + at_a, right.line + at_b
+
+
+def _bare(lines: list[str]) -> list[str]:
+    """Lines without trailing comments and spaces, so that a comment is not shown as a change."""
+    return [_without_comment(line).rstrip() for line in lines]
+
+
+def _without_comment(line: str) -> str:
+    if "#" not in line:
+        return line
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(line.lstrip()).readline):
+            if token.type == tokenize.COMMENT:
+                return line[: len(line) - len(line.lstrip()) + token.start[1]]
+    except (tokenize.TokenError, IndentationError, SyntaxError):
+        return line  # a line in the middle of a longer statement; it is compared as it stands
+    return line
+
+
+def _is_comment(line: str) -> bool:
+    stripped = line.strip()
+    return not stripped or stripped.startswith("#")
+
+
+def _compare_environment(a: dict[str, Any], b: dict[str, Any], changes: Changes) -> None:
+    versions_a = {name: d["version"] for name, d in (a.get("distributions") or {}).items()}
+    versions_b = {name: d["version"] for name, d in (b.get("distributions") or {}).items()}
+    for name, left, right in _differing(versions_a, versions_b):
+        changes.distributions[name] = Change("environment", name, "version", left, right)
+    for group in _WHOLE_FACTORS:
+        kind = "version" if group == "interpreter" else "flag"
+        for name, left, right in _differing(_flat(a.get(group)), _flat(b.get(group))):
+            subject = "python" if group == "interpreter" and name == "version" else name
+            changes.machine[subject] = Change("environment", subject, kind, left, right)
+
+
+def _flat(group: dict[str, Any] | None, prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in (group or {}).items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = str(value)
+    return flat
+
+
+def _differing(
+    a: dict[str, str], b: dict[str, str]
+) -> Iterable[tuple[str, str | None, str | None]]:
+    for name in sorted(a.keys() | b.keys()):
+        if a.get(name) != b.get(name):
+            yield name, a.get(name), b.get(name)
+
+
+def _compare_data(a: list[InputFile], b: list[InputFile]) -> dict[str, Change]:
+    files_a, files_b = {f.path: f for f in a}, {f.path: f for f in b}
+    found = {}
+    for path in [*files_a, *(path for path in files_b if path not in files_a)]:
+        left, right = files_a.get(path), files_b.get(path)
+        if left is None or right is None or left.digest != right.digest:
+            found[path] = Change(
+                "data", path, "content", _shown_file(left), _shown_file(right)
+            )
+    return found
+
+
+def _shown_file(file: InputFile | None) -> str | None:
+    if file is None:
+        return None
+    size = "" if file.size is None else f"{file.size:,} bytes, "
+    return f"{size}BLAKE3 {(file.digest or 'unknown')[:12]}"

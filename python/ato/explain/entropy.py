@@ -1,0 +1,53 @@
+"""Reading in source text where randomness is seeded, and where it is born from the system.
+
+What a generator's state says is only that it differs. Whether it *could* have been made equal, by a
+seed set between the start of the run and a call, is read from the code that ran in between. This is
+used to choose between a changed seed and a generator that nobody seeded; it never makes a cause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["seeds", "source"]
+
+_SEEDS_ALL = re.compile(r"\b(seed_everything|seed_all|set_seed|set_random_seed|set_global_seed)\s*\(")
+_SEEDS = {
+    "random": re.compile(r"(?<![\w.])(random\.)?(seed|setstate)\s*\("),
+    "numpy.random": re.compile(
+        r"(\b(np|numpy)\.random\.(seed|set_state)\s*\()|((?<![\w.])(seed|set_state)\s*\()"
+    ),
+    "torch": re.compile(r"\b(manual_seed|set_rng_state)\s*\("),
+}
+_UNSEEDED = re.compile(
+    r"\b(default_rng|Random|RandomState|Generator|SystemRandom|PCG64|MT19937|Philox|SFC64)\s*\(\s*\)"
+    r"|\b(default_rng|RandomState)\s*\(\s*None\s*\)"
+    r"|\bos\.urandom\s*\(|\buuid[14]\s*\(|\bsecrets\.|\b(?:np\.random|random|torch)\.seed\s*\(\s*\)"
+)
+_CLOCK = re.compile(
+    r"\b(time|perf_counter|monotonic|time_ns|process_time)\s*\(\s*\)|\b(now|utcnow|today)\s*\("
+)
+_THREADS = re.compile(r"\b(Thread|ThreadPoolExecutor|ProcessPoolExecutor|Pool|Process)\s*\(")
+
+
+def seeds(text: str, generator: str) -> bool:
+    """Say whether source `text` sets the state of `generator` (`random`, `numpy.random`, `torch`…)."""
+    pattern = _SEEDS["torch" if generator.startswith("torch") else generator]
+    return bool(_SEEDS_ALL.search(text) or pattern.search(text))
+
+
+def source(texts: Iterable[str]) -> str:
+    """Say what in these functions may give another result each time.
+
+    Returns `unseeded generator`, `clock`, `threads` or `unknown`.
+    """
+    joined = "\n".join(texts)
+    for kind, pattern in (
+        ("unseeded generator", _UNSEEDED),
+        ("clock", _CLOCK),
+        ("threads", _THREADS),
+    ):
+        if pattern.search(joined):
+            return kind
+    return "unknown"

@@ -1,0 +1,95 @@
+"""Reading a run for the explanation: the store's rows as one plain object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ato.db_routers.sql.reading import RunRecords
+from ato.events import CallRecord
+from ato.explain.explanation import RunLabel
+from ato.explain.graph import CodeGraph, Root
+
+__all__ = ["InputFile", "MetricPoint", "Run", "to_run"]
+
+
+@dataclass(frozen=True)
+class MetricPoint:
+    """One logged value and where it stood: inside which call, before which call."""
+
+    key: str
+    value: float
+    step: int
+    ident: int
+    position: int
+    order: int
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that a run read: its BLAKE3, and the call that read it, before which call."""
+
+    path: str
+    digest: str | None
+    size: int | None
+    ident: int
+    position: int
+
+
+@dataclass
+class Run:
+    """All that the explanation needs of one run."""
+
+    label: RunLabel
+    config: dict[str, dict[str, Any]]
+    environment: dict[str, Any]
+    graph: CodeGraph
+    calls: list[CallRecord]
+    metrics: list[MetricPoint]
+    inputs: list[InputFile]
+    start: dict[str, str]
+    command: list[str]
+    schemes: frozenset[str]
+
+    @property
+    def traced(self) -> set[str]:
+        """The trace ids whose calls this run records."""
+        return {root.trace_id for root in self.graph.roots if root.role == "runtime"}
+
+
+def to_run(records: RunRecords) -> Run:
+    """Arrange what the store gives for one run."""
+    graph = CodeGraph()
+    for code in records.codes:
+        if not code.units:
+            continue
+        first = code.units[0]
+        root = Root(
+            code.trace_id,
+            code.role,
+            code.deep,
+            (first.module, first.name),
+            tuple(code.gaps),
+            frozenset(code.distributions),
+        )
+        graph.add(root, code.units, code.edges)
+    return Run(
+        label=RunLabel(
+            records.id, records.name, records.project, records.status, records.error
+        ),
+        config=records.config,
+        environment=records.environment,
+        graph=graph,
+        calls=records.calls,
+        metrics=[
+            MetricPoint(p.key, p.value, p.step, p.ident, p.position, order)
+            for order, p in enumerate(records.metrics)
+        ],
+        inputs=[
+            InputFile(file.path, file.digest, file.size, file.ident, file.position)
+            for file in records.inputs
+        ],
+        start=records.random_start,
+        command=records.command,
+        schemes=frozenset(code.scheme for code in records.codes),
+    )
