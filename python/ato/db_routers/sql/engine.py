@@ -1,0 +1,343 @@
+"""Opening a store: its address, its settings, its schema, and the errors a user may meet there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import StaticPool
+
+from ato.db_routers.sql.schema import Base
+from ato.exceptions import (
+    AtoError,
+    NoDatabaseError,
+    NotADatabaseError,
+    SchemaVersionError,
+    StoreError,
+)
+
+__all__ = ["REVISION", "explain_failure", "is_busy", "open_store", "write"]
+
+T = TypeVar("T")
+
+# The revision of `migrations/versions` that `schema.py` describes. Revisions are numbers, so that a
+# newer one can be told from a foreign one.
+REVISION = "0001"
+
+BUSY_TIMEOUT = 30.0  # seconds
+
+# SQLite settings of each connection: name, value and why.
+SQLITE_SETTINGS = (
+    # Writers queue up; a transaction here takes milliseconds, so that half a minute means trouble.
+    ("busy_timeout", int(BUSY_TIMEOUT * 1000)),
+    # SQLite checks references only where a connection asks for it.
+    ("foreign_keys", 1),
+    # In WAL mode this keeps every committed row when the process dies; only a machine that loses
+    # power may lose the last ones. FULL would wait for the disk at each metric.
+    ("synchronous", "NORMAL"),
+    # A mapped file that shrinks under a reader ends the process with SIGBUS.
+    ("mmap_size", 0),
+)
+
+# Settings of the file, made when it is created and kept in it.
+SQLITE_FILE_SETTINGS = (
+    # Readers do not block the writer, nor it them.
+    ("journal_mode", "WAL"),
+)
+
+_READ_ONLY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_DEFAULT_NAME = "sqlite:///experiments.db"
+
+
+def store_url(location: str | os.PathLike[str] | URL | None) -> URL:
+    """The URL of a store named by URL or by plain path; SQLite paths become absolute.
+
+    Absolute, because the script may change its folder before the next connection is made.
+    """
+    if isinstance(location, URL):
+        url = location
+    else:
+        name = _DEFAULT_NAME if location is None else os.fspath(location)
+        try:
+            url = make_url(name) if "://" in name else URL.create("sqlite", database=name)
+        except ArgumentError as error:
+            raise StoreError(f"{name!r} is neither a path nor a database URL") from error
+    if _is_file(url):
+        url = url.set(database=str(Path(url.database or "").expanduser().absolute()))
+    return url
+
+
+def open_store(
+    location: str | os.PathLike[str] | URL | None = None, must_exist: bool = True
+) -> Engine:
+    """Open the store at a path or SQLAlchemy URL and make sure that its schema is this one.
+
+    With `must_exist` nothing is created and the file may be read-only; without, a missing or empty
+    database gets its tables. One of an older schema is upgraded, after a copy of it was written
+    beside it.
+
+    Raises:
+        NoDatabaseError: there is none, or no folder to create it in; the message says where.
+        NotADatabaseError: the file is something else, or damaged.
+        SchemaVersionError: a newer Ato wrote it.
+        StoreError: the database cannot be reached or written.
+    """
+    url = store_url(location)
+    if _is_file(url):
+        _check_path(Path(url.database or ""), must_exist)
+    try:
+        engine = _engine(url)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(f"no driver for {url.drivername!r} is installed: {error}") from error
+    try:
+        if must_exist:
+            engine = _open_existing(engine)
+        else:
+            _prepare(engine)
+    except DBAPIError as error:
+        engine.dispose()
+        raise explain_failure(error, engine) from error
+    except AtoError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run `work` in one write transaction, again if the database was busy before it could begin.
+
+    SQLite answers "locked" at once, whatever the timeout, where waiting could never end (a WAL file
+    being recovered, say); those are tried again for as long as the timeout says.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connecting = engine.connect().execution_options(ato_write=True)
+            with connecting as connection, connection.begin():
+                return work(connection)
+        except DBAPIError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
+
+
+def is_busy(error: DBAPIError) -> bool:
+    """Whether another process holds the lock that was needed."""
+    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def explain_failure(error: DBAPIError, engine: Engine) -> StoreError:
+    """Say in one sentence what a database error means for the store, and what to do."""
+    place = _place(engine.url)
+    kind, reason = _REASONS.get(_code(error), (StoreError, f"failed: {error.orig}"))
+    return kind(f"the store {place} {reason}")
+
+
+_REASONS: dict[int | None, tuple[type[StoreError], str]] = {
+    sqlite3.SQLITE_NOTADB: (NotADatabaseError, "is not a database; name another path"),
+    sqlite3.SQLITE_CORRUPT: (
+        NotADatabaseError,
+        "is damaged (PRAGMA integrity_check says where); restore a copy of it or name another path",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (StoreError, "cannot be opened; check the folder and its permissions"),
+    sqlite3.SQLITE_READONLY: (
+        StoreError,
+        "is read-only; check the permissions of the file and of its folder",
+    ),
+    sqlite3.SQLITE_FULL: (StoreError, "has no room left on its disk; free some space"),
+    sqlite3.SQLITE_IOERR: (StoreError, "cannot be read or written: the disk reports an error"),
+    sqlite3.SQLITE_BUSY: (
+        StoreError,
+        "was locked by another process all the time; see which one keeps a transaction open",
+    ),
+}
+
+
+def _code(error: DBAPIError) -> int | None:
+    # The low byte is the kind of error, the rest says more about it.
+    extended = getattr(error.orig, "sqlite_errorcode", None)
+    return None if extended is None else extended & 0xFF
+
+
+def _is_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
+
+
+def _place(url: URL) -> str:
+    return str(url.database) if _is_file(url) else url.render_as_string(hide_password=True)
+
+
+def _check_path(path: Path, must_exist: bool) -> None:
+    if path.is_dir():
+        raise NotADatabaseError(f"{path} is a folder; name a file in it")
+    if must_exist and not path.exists():
+        raise NoDatabaseError(
+            f"there is no database at {path}; name it with --db or ATO_DB, or record a run first"
+        )
+    if not path.parent.is_dir():
+        raise NoDatabaseError(
+            f"{path} cannot be created: the folder {path.parent} does not exist; create it, "
+            "or set config.experiment.sql.db_path"
+        )
+
+
+def _engine(url: URL, **options: Any) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, **options)
+    if not _is_file(url):
+        # Each connection to `:memory:` would be a database of its own.
+        options["poolclass"] = StaticPool
+    engine = create_engine(
+        url, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT}, **options
+    )
+    event.listen(engine, "connect", _apply_settings)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _apply_settings(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver must not begin transactions by itself: it would do so with a plain BEGIN.
+    connection.isolation_level = None
+    for name, value in SQLITE_SETTINGS:
+        connection.execute(f"PRAGMA {name}={value}")
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads and then writes fails at once if another one wrote in between,
+    # whatever the timeout; so one that will write takes its lock first.
+    write_lock = connection.get_execution_options().get("ato_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write_lock else "BEGIN")
+
+
+def _open_existing(engine: Engine) -> Engine:
+    try:
+        older = _check_revision(engine)
+    except DatabaseError as error:
+        path = Path(engine.url.database or "")
+        if _code(error) not in _READ_ONLY or os.access(path, os.W_OK) or _has_wal(path):
+            raise
+        # WAL mode writes beside the file even to read. Where nobody here may write, and nothing
+        # waits in the WAL, the file can be read as it lies.
+        engine.dispose()
+        engine = _engine(
+            engine.url.set(
+                database=f"file:{quote(str(path))}",
+                query={"mode": "ro", "immutable": "1", "uri": "true"},
+            )
+        )
+        older = _check_revision(engine)
+    if older is None:
+        return engine
+    if not older:
+        raise NotADatabaseError(f"{_place(engine.url)} is empty: it holds no runs")
+    _upgrade(engine)
+    return engine
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+def _prepare(engine: Engine) -> None:
+    """Create what is missing. Any number of processes may do this to one fresh file at once."""
+    older = _retried(lambda: _check_revision(engine))
+    if older is None:
+        return
+    if older:
+        _upgrade(engine)
+        return
+    if _is_file(engine.url):
+        _retried(lambda: _set_up_file(engine))
+    write(engine, _create)
+
+
+def _retried(work: Callable[[], T]) -> T:
+    # The switch to WAL is one of the places where SQLite does not wait for a lock.
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            return work()
+        except DBAPIError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _set_up_file(engine: Engine) -> None:
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        for name, value in SQLITE_FILE_SETTINGS:
+            try:
+                raw.execute(f"PRAGMA {name}={value}")
+            except sqlite3.Error as error:
+                raise DBAPIError(f"PRAGMA {name}", None, error) from error
+
+
+def _create(connection: Connection) -> None:
+    if _revision(connection) is not None:
+        return  # another process was faster
+    Base.metadata.create_all(connection)
+    connection.execute(
+        text(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(text("INSERT INTO alembic_version VALUES (:now)"), {"now": REVISION})
+
+
+def _check_revision(engine: Engine) -> str | None:
+    """`None` if the schema is this one, "" if the database is empty, else the older revision."""
+    with engine.connect() as connection:
+        found = _revision(connection)
+    if found is None:
+        return ""
+    if found > REVISION:
+        raise SchemaVersionError(
+            f"{_place(engine.url)} has schema {found}, and this Ato knows schemas up to "
+            f"{REVISION}: a newer Ato wrote it; upgrade this one (pip install -U ato-rs)"
+        )
+    return None if found == REVISION else found
+
+
+def _revision(connection: Connection) -> str | None:
+    """The schema's revision, `None` for an empty database; "0000" is an Alembic table without row."""
+    tables = set(inspect(connection).get_table_names())
+    if not tables:
+        return None
+    if "alembic_version" not in tables:
+        raise NotADatabaseError(
+            f"{_place(connection.engine.url)} is a database, but not one of Ato's; name another path"
+        )
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and not found.isdigit():
+        raise NotADatabaseError(
+            f"{_place(connection.engine.url)} belongs to another program (its revision is {found!r})"
+        )
+    return found or "0000"
+
+
+def _upgrade(engine: Engine) -> None:
+    # Alembic takes a while to import and is needed for an older file only.
+    from ato.db_routers.sql.migrations import upgrade
+
+    if _is_file(engine.url):
+        _back_up(Path(engine.url.database or ""))
+    write(engine, upgrade)
+
+
+def _back_up(path: Path) -> None:
+    """Write `runs.db.before-0001` beside `runs.db`, through SQLite: a live file must not be copied."""
+    target = path.with_name(f"{path.name}.before-{REVISION}")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
