@@ -1,0 +1,109 @@
+"""Call records as rows of the store, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import TableClause, column, table
+
+from ato.db_routers.sql.schema import Call
+from ato.events import CallRecord, Draw, Leaf, Read
+
+__all__ = ["CALLS", "call_record", "call_row", "dump"]
+
+_NAMES = [column_.name for column_ in Call.__table__.columns]
+
+# The same table with its JSON columns left as text: they are written and read by the ten thousand,
+# and the way through a column type costs as much as the JSON itself.
+CALLS: TableClause = table("calls", *(column(name) for name in _NAMES))
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
+
+
+def dump(value: Any) -> str | None:
+    """JSON text, or NULL for what is empty."""
+    return _encode(value) if value else None
+
+
+def call_row(record: CallRecord, run_id: int) -> dict[str, Any]:
+    """The row of a completed call; `schema.Call` says how each field is written."""
+    return {
+        "run_id": run_id,
+        "attempt": 0,
+        "rank": 0,
+        "process": 0,
+        "sequence": record.sequence,
+        "kind": record.kind,
+        "trace_id": record.trace_id,
+        "ident": record.ident,
+        "parent": record.parent,
+        "call_index": record.index,
+        "started": record.started,
+        "thread": record.thread,
+        "code": record.code,
+        "passed": dump(record.passed),
+        "inputs": _dump_leaves(record.inputs),
+        "mutated": _dump_leaves(record.mutated),
+        "reads": dump(record.reads),
+        "random": dump(record.random),
+        "output": _dump_leaves(record.output),
+        "outcome": record.outcome,
+        "error": record.error,
+        "skipped": dump(record.skipped),
+        "gaps": dump(record.gaps),
+        "duration": record.duration,
+    }
+
+
+def call_record(row: Sequence[Any]) -> CallRecord:
+    """The call that a row of `CALLS` tells of; the columns as in `schema.Call`, keys included."""
+    return CallRecord(
+        kind=row[5],
+        trace_id=row[6],
+        ident=row[7],
+        parent=row[8],
+        index=row[9],
+        sequence=row[4],
+        started=row[10],
+        thread=row[11],
+        code=row[12],
+        passed=_decode(row[13]) if row[13] else [],
+        inputs=_load_leaves(row[14]),
+        mutated=_load_leaves(row[15]),
+        reads=[Read(*read) for read in _decode(row[16])] if row[16] else [],
+        random={name: Draw(*draw) for name, draw in _decode(row[17]).items()} if row[17] else {},
+        output=_load_leaves(row[18]),
+        outcome=row[19],
+        error=row[20],
+        skipped=_decode(row[21]) if row[21] else {},
+        gaps=_decode(row[22]) if row[22] else [],
+        duration=row[23],
+    )
+
+
+def _dump_leaves(leaves: dict[str, Leaf]) -> str | None:
+    if not leaves:
+        return None
+    return _encode({path: _without_trailing_nones(leaf) for path, leaf in leaves.items()})
+
+
+def _without_trailing_nones(leaf: Leaf) -> list[Any]:
+    fields = list(leaf)
+    while fields[-1] is None:
+        fields.pop()
+    return fields
+
+
+def _load_leaves(text: str | None) -> dict[str, Leaf]:
+    if not text:
+        return {}
+    return {path: _leaf(fields) for path, fields in _decode(text).items()}
+
+
+def _leaf(fields: list[Any]) -> Leaf:
+    if len(fields) > 3 and fields[3] is not None:
+        fields[3] = tuple(fields[3])
+    return Leaf(*fields)
