@@ -1,0 +1,7 @@
+"""The program `ato`."""
+
+from __future__ import annotations
+
+from ato.cli.commands import main
+
+__all__ = ["main"]
