@@ -152,7 +152,9 @@ def test_an_unseeded_generator_is_not_blamed_on_a_config_key(digits: TrainingPro
 
 def test_cosmetic_edits_only(digits: TrainingProject) -> None:
     """Comments, type hints, quotes and renamed locals change nothing and are listed as cosmetic."""
-    digits.edit("data.py", "def augment(images, rng):", "def augment(images, rng: object):\n    # why")
+    digits.edit(
+        "data.py", "def augment(images, rng):", "def augment(images, rng: object):\n    # why"
+    )
     digits.edit("schedules.py", '    """The learning rate at', '    """Learning rate at')
     digits.run("epochs=3")
     answer = digits.why()

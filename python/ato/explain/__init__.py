@@ -38,8 +38,7 @@ def why(
     engine = open_store(db)
     try:
         first, second = (
-            to_run(load_run(engine, resolve_run(engine, reference)))
-            for reference in (run_a, run_b)
+            to_run(load_run(engine, resolve_run(engine, reference))) for reference in (run_a, run_b)
         )
     finally:
         engine.dispose()

@@ -80,9 +80,7 @@ class _Tree:
         calls = [*calls, *_unfinished_parents(calls, others)]
         by_ident = {call.ident: call for call in calls}
         self.root = by_ident.get(0) or _unfinished_run(calls)
-        self._below: dict[int, dict[str, list[CallRecord]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
+        self._below: dict[int, dict[str, list[CallRecord]]] = defaultdict(lambda: defaultdict(list))
         for call in sorted(calls, key=lambda call: call.ident):
             if call.ident == 0 or not _takes_part(call, known):
                 continue

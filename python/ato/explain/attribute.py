@@ -159,9 +159,7 @@ class _Judge:
     @cached_property
     def traced(self) -> bool:
         """Whether any call was recorded at run time in either run."""
-        return any(
-            call.kind in ("call", "value") for call in [*self.a.calls, *self.b.calls]
-        )
+        return any(call.kind in ("call", "value") for call in [*self.a.calls, *self.b.calls])
 
     def _known(self) -> set[tuple[str, str]]:
         """The calls that both runs could have recorded; the others are instrumentation."""
@@ -420,7 +418,9 @@ class _Judge:
             return None
         place = split.call or split.stretch
         record = place.any
-        sequence = record.sequence if split.metric is None else int(min(split.until_a, split.until_b))
+        sequence = (
+            record.sequence if split.metric is None else int(min(split.until_a, split.until_b))
+        )
         return Divergence(
             record.trace_id,
             record.index,
@@ -556,7 +556,11 @@ class _Actors:
         ]
 
     def reaching(self, unit: Key) -> list[Pair]:
-        return [pair for pairs in self._with(unit in reach for reach in self._closures) for pair in pairs]
+        return [
+            pair
+            for pairs in self._with(unit in reach for reach in self._closures)
+            for pair in pairs
+        ]
 
     def importing(self, distribution: str) -> list[Pair]:
         return [

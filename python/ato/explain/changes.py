@@ -83,9 +83,7 @@ def _last_reads(calls: Iterable[CallRecord]) -> dict[str, str]:
     return {read.key: read.fingerprint for call in calls for read in call.reads}
 
 
-def _config_change(
-    key: str, left: dict[str, Any] | None, right: dict[str, Any] | None
-) -> Change:
+def _config_change(key: str, left: dict[str, Any] | None, right: dict[str, Any] | None) -> Change:
     same_type = left is not None and right is not None and left["type"] == right["type"]
     return Change(
         "config",
@@ -224,9 +222,7 @@ def _compare_data(a: list[InputFile], b: list[InputFile]) -> dict[str, Change]:
     for path in [*files_a, *(path for path in files_b if path not in files_a)]:
         left, right = files_a.get(path), files_b.get(path)
         if left is None or right is None or left.digest != right.digest:
-            found[path] = Change(
-                "data", path, "content", _shown_file(left), _shown_file(right)
-            )
+            found[path] = Change("data", path, "content", _shown_file(left), _shown_file(right))
     return found
 
 

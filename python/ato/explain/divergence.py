@@ -191,10 +191,14 @@ def _metric_splits(top: Pair, a: Run, b: Run, *, values: bool) -> Iterator[Split
         common = min(len(left), len(right))
         if len(left) > common:
             extra = left[common]
-            yield _metric_split(Difference("missing", key), extra, None, pairs.get(extra.ident, top))
+            yield _metric_split(
+                Difference("missing", key), extra, None, pairs.get(extra.ident, top)
+            )
         elif len(right) > common:
             extra = right[common]
-            yield _metric_split(Difference("missing", key), None, extra, others.get(extra.ident, top))
+            yield _metric_split(
+                Difference("missing", key), None, extra, others.get(extra.ident, top)
+            )
 
 
 def _metric_split(

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 
 __all__ = ["seeds", "source"]
 
-_SEEDS_ALL = re.compile(r"\b(seed_everything|seed_all|set_seed|set_random_seed|set_global_seed)\s*\(")
+_SEEDS_ALL = re.compile(
+    r"\b(seed_everything|seed_all|set_seed|set_random_seed|set_global_seed)\s*\("
+)
 _SEEDS = {
     "random": re.compile(r"(?<![\w.])(random\.)?(seed|setstate)\s*\("),
     "numpy.random": re.compile(

@@ -50,9 +50,7 @@ class CodeGraph:
     edges: dict[Key, set[Key]] = field(default_factory=dict)
     roots: list[Root] = field(default_factory=list)
 
-    def add(
-        self, root: Root, units: Iterable[UnitLike], edges: Iterable[tuple[int, int]]
-    ) -> None:
+    def add(self, root: Root, units: Iterable[UnitLike], edges: Iterable[tuple[int, int]]) -> None:
         """Merge the closure of one registered function into the graph."""
         keys: list[Key] = []
         for unit in units:
@@ -79,7 +77,9 @@ class CodeGraph:
         ]
         return (exact or own) + passed
 
-    def reach(self, roots: Iterable[Root], through: Collection[str] | None) -> dict[Key, Key | None]:
+    def reach(
+        self, roots: Iterable[Root], through: Collection[str] | None
+    ) -> dict[Key, Key | None]:
         """Walk from `roots`; returns each unit reached with the unit it was first reached from.
 
         Units of traced functions are entered only if their trace id is in `through`: what they do

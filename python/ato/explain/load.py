@@ -19,7 +19,7 @@ class MetricPoint:
 
     key: str
     value: float
-    step: int
+    step: int | None
     ident: int
     position: int
     order: int
@@ -74,19 +74,17 @@ def to_run(records: RunRecords) -> Run:
         )
         graph.add(root, code.units, code.edges)
     return Run(
-        label=RunLabel(
-            records.id, records.name, records.project, records.status, records.error
-        ),
+        label=RunLabel(records.id, records.name, records.project, records.status, records.error),
         config=records.config,
         environment=records.environment,
         graph=graph,
         calls=records.calls,
         metrics=[
-            MetricPoint(p.key, p.value, p.step, p.ident, p.position, order)
+            MetricPoint(p.key, p.value, p.step, p.ident or 0, p.position or 0, order)
             for order, p in enumerate(records.metrics)
         ],
         inputs=[
-            InputFile(file.path, file.digest, file.size, file.ident, file.position)
+            InputFile(file.path, file.digest, file.size, file.ident or 0, file.position or 0)
             for file in records.inputs
         ],
         start=records.random_start,

@@ -59,9 +59,7 @@ class _Parameters:
             elif parameter.kind is parameter.VAR_POSITIONAL:
                 self.rest = name
 
-    def named(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Iterator[tuple[str, object]]:
+    def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, object]]:
         """Pair each argument with its parameter's name; surplus positional ones by number."""
         names = self.positional
         yield from zip(names, args, strict=False)
@@ -73,7 +71,17 @@ class _Parameters:
 class _Call:
     """A call that is being recorded: its frame, and what was known before it ran."""
 
-    __slots__ = ("before", "frame", "gaps", "inputs", "mutable", "passed", "run", "started", "token")
+    __slots__ = (
+        "before",
+        "frame",
+        "gaps",
+        "inputs",
+        "mutable",
+        "passed",
+        "run",
+        "started",
+        "token",
+    )
 
     def __init__(self, run: OpenRun | None, frame: Frame) -> None:
         self.run = run

@@ -79,9 +79,7 @@ def register_scope(
     return register(fn, "scope", None, roots)
 
 
-def trace(
-    fn: F, *, trace_id: str | None = None, roots: Sequence[str | Path] | None = None
-) -> F:
+def trace(fn: F, *, trace_id: str | None = None, roots: Sequence[str | Path] | None = None) -> F:
     """Fingerprint the code of `fn` in every run, and return `fn` itself: calls cost nothing more.
 
     Without `trace_id` the id is the module and the qualified name; a script counts by its file's

@@ -93,7 +93,10 @@ def _causes(answer: Explanation) -> list[Text]:
     if answer.first_divergence is not None:
         lines += _divergence(answer, answer.first_divergence)
     if answer.tests:
-        lines += [Text(), Text("To separate them, run again as the first run, changing only", "bold")]
+        lines += [
+            Text(),
+            Text("To separate them, run again as the first run, changing only", "bold"),
+        ]
         lines += [Text(f"    {' and '.join(test.change)}") for test in answer.tests]
     same_result = answer.result is not None and answer.result.a == answer.result.b
     if answer.first_divergence is not None and same_result:
@@ -177,7 +180,10 @@ def _aside(group: list[Finding], everything: bool) -> list[Text]:
             line.append(f"  {_or_absent(change.a)} → {_or_absent(change.b)}")
         details = [
             text
-            for text in (change.origin_b if change.factor in ("config", "code") else None, finding.reason)
+            for text in (
+                change.origin_b if change.factor in ("config", "code") else None,
+                finding.reason,
+            )
             if text
         ]
         line.append(f"    {'; '.join(details)}", style="dim")
