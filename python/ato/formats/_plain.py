@@ -1,0 +1,65 @@
+"""What files of every format have in common."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ato.exceptions import ConfigTypeError
+
+__all__ = ["Loaded", "plain"]
+
+_SCALARS = (type(None), bool, int, float, str)
+_TIMES = (datetime.datetime, datetime.date, datetime.time)
+
+
+class Loaded(NamedTuple):
+    """A file's value, and for each path of keys the line (from 1) on which the key stands."""
+
+    value: Any
+    lines: dict[tuple[str, ...], int]
+
+    def line(self, path: tuple[str, ...]) -> int | None:
+        """Return the line of a key, or of the nearest key above it whose line is known."""
+        for length in range(len(path), 0, -1):
+            found = self.lines.get(path[:length])
+            if found is not None:
+                return found
+        return None
+
+
+def plain(value: object, form: str, *, times: bool = False, path: str = "") -> Any:
+    """Copy a value down to what the format `form` can hold; tuples become lists.
+
+    Args:
+        value: nested mappings, lists and tuples of scalars.
+        form: the format's name, for the message.
+        times: dates and times have a form.
+        path: the dotted path to `value`, for the message.
+
+    Raises:
+        ConfigTypeError: for anything else, with the path to it.
+    """
+    if type(value) in _SCALARS or (times and type(value) in _TIMES):
+        return value
+    if isinstance(value, Mapping):
+        items = dict.items(value) if isinstance(value, dict) else value.items()
+        found = {}
+        for key, item in items:
+            if not isinstance(key, str):
+                raise ConfigTypeError(
+                    f"{path or 'the config'}: {form} keys are texts, and {key!r} is a "
+                    f"{type(key).__name__}"
+                )
+            found[key] = plain(item, form, times=times, path=f"{path}.{key}" if path else key)
+        return found
+    if isinstance(value, (list, tuple)):
+        return [
+            plain(item, form, times=times, path=f"{path}[{index}]")
+            for index, item in enumerate(value)
+        ]
+    raise ConfigTypeError(
+        f"{path or 'value'}: {form} has no form for a {type(value).__name__}; store a number, "
+        "a text or a list of them in its place"
+    )

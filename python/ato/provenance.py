@@ -1,0 +1,366 @@
+"""Who wrote a config value: a view, the command line, a file, or a line of plain Python.
+
+A `History` belongs to one config. Recording is on the path of every write, so an entry keeps raw
+references (the code object and the instruction that wrote) and becomes text only when it is asked
+for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["MISSING", "History", "Origin", "Source", "Write", "caller", "dotted", "value_text"]
+
+OriginKind = Literal["view", "cli", "lazy", "file", "code", "default"]
+
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 (as in co_filename)
+_ADDRESS = re.compile(r" (?:object )?at 0x[0-9A-Fa-f]+")
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+_SPECIAL = frozenset(".[]")
+_LONGEST_TEXT = 200
+_LONGEST_CONTAINER = 50
+
+
+class _Missing:
+    """The absence of a value: what a new key replaces, and what a deleted key becomes."""
+
+    def __repr__(self) -> str:
+        return "(no value)"
+
+    def __reduce__(self) -> str:
+        return "MISSING"
+
+
+MISSING = _Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from.
+
+    `text` is the view's name, the token with its position, or the function that wrote; `file` is
+    relative to the working folder where it lies below it.
+    """
+
+    kind: OriginKind
+    text: str
+    file: str | None = None
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """The `file:line`, or an empty text where there is none."""
+        if self.file is None:
+            return ""
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+    def __str__(self) -> str:
+        place = self.place
+        match self.kind:
+            case "cli":
+                return f"command line: {self.text}"
+            case "file":
+                return f"{place}, loaded by {self.text}" if self.text else place
+            case "code":
+                return f"{place}, in {self.text}" if self.text and place else place or self.text
+            case "view" | "lazy":
+                name = f"{'lazy ' if self.kind == 'lazy' else ''}view {self.text}"
+            case _:
+                name = self.text
+        return f"{name}, {place}" if place else name
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the origin as a JSON object."""
+        return {"kind": self.kind, "text": self.text, "file": self.file, "line": self.line}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Origin:
+        """Read what `to_json` gave."""
+        return cls(data["kind"], data["text"], data.get("file"), data.get("line"))
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write to a config key.
+
+    `value_text` and `type` describe the value, `replaced_text` the one before it (`None` for a new
+    key). A deletion has the type `deleted`. `derived_from` are the other keys that the view had
+    read by then.
+    """
+
+    value_text: str
+    type: str
+    origin: Origin
+    replaced_text: str | None = None
+    derived_from: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the write as a JSON object."""
+        return {
+            "value_text": self.value_text,
+            "type": self.type,
+            "origin": self.origin.to_json(),
+            "replaced_text": self.replaced_text,
+            "derived_from": list(self.derived_from),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Write:
+        """Read what `to_json` gave."""
+        return cls(
+            data["value_text"],
+            data["type"],
+            Origin.from_json(data["origin"]),
+            data.get("replaced_text"),
+            tuple(data.get("derived_from", ())),
+        )
+
+
+class Source:
+    """Who writes at present: a view that is running, with the keys that it has read so far."""
+
+    __slots__ = ("kind", "reads", "text")
+
+    def __init__(self, kind: OriginKind, text: str) -> None:
+        self.kind = kind
+        self.text = text
+        self.reads: list[str] = []
+
+
+class _Shown(NamedTuple):
+    """A value that may change after it was written, as it looked then."""
+
+    text: str
+    type: str
+
+
+class _Entry(NamedTuple):
+    key: str
+    value: object
+    replaced: object
+    source: Source | Origin | None
+    code: CodeType | None
+    instruction: int
+    read_count: int
+
+
+class History:
+    """The writes to one config and everything below it, in order.
+
+    `source` says who writes; `None` is plain Python code. `hint` is asked when a key is missing and
+    may say who would have set it.
+    """
+
+    __slots__ = ("_entries", "hint", "source")
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry | tuple[str, Write]] = []
+        self.source: Source | Origin | None = None
+        self.hint: Callable[[str], str | None] | None = None
+
+    def record(self, key: str, value: object, replaced: object) -> None:
+        """Keep a write of `value` to the dotted `key`; `MISSING` stands for no value."""
+        if type(value) not in _PLAIN:
+            value = _shown(value)
+        if type(replaced) not in _PLAIN:
+            replaced = _shown(replaced)
+        source = self.source
+        if type(source) is Origin:
+            self._entries.append(_Entry(key, value, replaced, source, None, 0, 0))
+            return
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+            frame = frame.f_back
+        code, instruction = (None, 0) if frame is None else (frame.f_code, frame.f_lasti)
+        reads = 0 if source is None else len(source.reads)  # type: ignore[union-attr]
+        self._entries.append(_Entry(key, value, replaced, source, code, instruction, reads))
+
+    @contextmanager
+    def writing(self, source: Source | Origin | None) -> Iterator[None]:
+        """Attribute the writes inside the block to `source`."""
+        before = self.source
+        self.source = source
+        try:
+            yield
+        finally:
+            self.source = before
+
+    def writes(self, key: str) -> list[Write]:
+        """Return the writes to the dotted `key`, oldest first."""
+        return [_write(entry) for entry in self._entries if entry[0] == key]
+
+    def last(self, key: str) -> Write | None:
+        """Return the write that gave `key` the value it has."""
+        for entry in reversed(self._entries):
+            if entry[0] == key:
+                return _write(entry)
+        return None
+
+    def keys(self) -> list[str]:
+        """Return every dotted key that was ever written, in the order of the first write."""
+        return list(dict.fromkeys(entry[0] for entry in self._entries))
+
+    def copy(self) -> History:
+        """Return a history that goes its own way from here."""
+        other = History()
+        other._entries = list(self._entries)
+        return other
+
+    def take_over(self, other: History, prefix: str, new_prefix: str) -> None:
+        """Add the other history's writes below `prefix` as writes below `new_prefix`."""
+        self._entries.extend(
+            (new_prefix + entry[0][len(prefix) :], _write(entry))
+            for entry in list(other._entries)
+            if entry[0].startswith(prefix)
+        )
+
+    def add(self, key: str, writes: Iterable[Write]) -> None:
+        """Add finished writes, as they come back from the store."""
+        self._entries.extend((key, write) for write in writes)
+
+    def __getstate__(self) -> list[tuple[str, Write]]:
+        return [(entry[0], _write(entry)) for entry in self._entries]
+
+    def __setstate__(self, state: list[tuple[str, Write]]) -> None:
+        self._entries = list(state)
+        self.source = None
+        self.hint = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> History:
+        copied = memo.get(id(self))
+        if copied is None:
+            copied = memo[id(self)] = self.copy()
+        return copied  # type: ignore[no-any-return]
+
+
+def value_text(value: object) -> str:
+    """Render a value in one short line, without addresses and without touching a device."""
+    if type(value) in _PLAIN:
+        return _cut(repr(value))
+    if value is MISSING:
+        return "(deleted)"
+    if type(value) in (list, tuple, set, frozenset) and len(value) <= _LONGEST_CONTAINER:  # type: ignore[arg-type]
+        return _cut(_container_text(value))
+    if isinstance(value, dict) and len(value) <= _LONGEST_CONTAINER:
+        items = (f"{key!r}: {value_text(item)}" for key, item in dict.items(value))
+        return _cut("{" + ", ".join(items) + "}")
+    return _cut(_object_text(value))
+
+
+def caller() -> tuple[str | None, int | None]:
+    """Return file and line of the innermost frame outside Ato."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+    return (None, None) if frame is None else (_relative(frame.f_code.co_filename), frame.f_lineno)
+
+
+def dotted(prefix: str, key: object) -> str:
+    """Append a key to a dotted path; a key that is no plain text stands in brackets.
+
+    So `{'a': {'b': 1}}` has the path `a.b`, and `{'a.b': 1}` has `['a.b']`.
+    """
+    if isinstance(key, str) and key and _SPECIAL.isdisjoint(key):
+        return f"{prefix}.{key}" if prefix else key
+    return f"{prefix}[{key!r}]"
+
+
+def _container_text(value: Any) -> str:
+    texts = [value_text(item) for item in value]
+    match value:
+        case list():
+            return f"[{', '.join(texts)}]"
+        case tuple():
+            return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
+        case _:
+            # The order of a set differs between processes; the text must not.
+            inner = f"{{{', '.join(sorted(texts))}}}" if texts else "set()"
+            return inner if isinstance(value, set) else f"frozenset({inner})"
+
+
+def _object_text(value: Any) -> str:
+    kind = type(value)
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple):
+        return f"{kind.__name__} {'' if dtype is None else f'{dtype} '}{tuple(shape)}"
+    named = getattr(value, "__qualname__", None)
+    if isinstance(named, str):
+        return f"{value.__module__}.{named}"
+    text = f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(value, (list, tuple, set, frozenset, dict)):
+        return f"{kind.__name__} of {len(value)}"
+    # A default repr holds an address; one that the class wrote is what its author wants shown.
+    return text if kind.__repr__ is object.__repr__ else _ADDRESS.sub("", repr(value))
+
+
+def _cut(text: str) -> str:
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _shown(value: object) -> object:
+    if value is MISSING:
+        return value
+    name = "dict" if isinstance(value, dict) else type(value).__name__
+    try:
+        return _Shown(value_text(value), name)
+    except Exception:  # noqa: BLE001 (a broken __repr__ of the user's must not break a write)
+        return _Shown(name, name)
+
+
+def _write(entry: _Entry | tuple[str, Write]) -> Write:
+    if not isinstance(entry, _Entry):
+        return entry[1]
+    text, kind = _described(entry.value)
+    replaced = None if entry.replaced is MISSING else _described(entry.replaced)[0]
+    if isinstance(entry.source, Origin):
+        return Write(text, kind, entry.source, replaced)
+    derived: tuple[str, ...] = ()
+    if entry.source is not None:
+        reads = dict.fromkeys(entry.source.reads[: entry.read_count])
+        derived = tuple(key for key in reads if key != entry.key)
+    return Write(text, kind, _origin(entry), replaced, derived)
+
+
+def _described(value: object) -> tuple[str, str]:
+    if isinstance(value, _Shown):
+        return value.text, value.type
+    if value is MISSING:
+        return "(deleted)", "deleted"
+    return value_text(value), type(value).__name__
+
+
+def _origin(entry: _Entry) -> Origin:
+    file, line = None, None
+    if entry.code is not None:
+        file = _relative(entry.code.co_filename)
+        line = _line(entry.code, entry.instruction)
+    if isinstance(entry.source, Source):
+        return Origin(entry.source.kind, entry.source.text, file, line)
+    name = "" if entry.code is None else entry.code.co_name
+    return Origin("code", "" if name == "<module>" else name, file, line)
+
+
+def _line(code: CodeType, instruction: int) -> int:
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= instruction < end:
+            return number if number is not None else line
+        line = number if number is not None else line
+    return line
+
+
+def _relative(filename: str) -> str:
+    path = Path(filename)
+    try:
+        return path.resolve().relative_to(Path.cwd()).as_posix() if path.is_absolute() else filename
+    except (ValueError, OSError):
+        return filename
