@@ -197,9 +197,7 @@ class Frame:
             return
         try:
             digest = fingerprint(value)
-        except (
-            Exception
-        ):  # a value that has no fingerprint is a gap of the config, said by the store
+        except Exception:  # noqa: BLE001 (a value without a fingerprint is the store's gap to say)
             digest = "unsupported"
         if not any(read.key == key and read.fingerprint == digest for read in self.reads):
             position = self.run.position if self.run is not None else 0

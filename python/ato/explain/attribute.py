@@ -26,7 +26,7 @@ from ato.explain.explanation import (
     Verdict,
 )
 from ato.explain.graph import Key, Root
-from ato.explain.load import InputFile, MetricPoint, Run
+from ato.explain.load import InputFile, Run
 
 __all__ = ["explain"]
 
@@ -340,11 +340,11 @@ class _Judge:
         for name, change in self.changes.random.items():
             runs = [call for run in (self.a, self.b) for call in run.calls if call.kind == "run"]
             draws = [call.random.get(name) for call in runs]
-            if any(draw is not None and draw.before != draw.after for draw in draws):
-                if not self._seeded(name, pair):
-                    # Drawn somewhere in the run; whether in this stretch is not known.
-                    causes.weak = True
-                    causes.add(change, self._chain(pair))
+            drawn = any(draw is not None and draw.before != draw.after for draw in draws)
+            if drawn and not self._seeded(name, pair):
+                # Drawn somewhere in the run; whether in this stretch is not known.
+                causes.weak = True
+                causes.add(change, self._chain(pair))
 
     # From causes to the answer
 
