@@ -1,0 +1,391 @@
+"""Runtime tracing: what is recorded of a call, and that the call is left as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+
+import numpy as np
+import pytest
+
+import ato
+from ato import events
+from ato.adict import ADict
+from ato.events import CallRecord
+from ato.trace import record, register_scope, runtime_trace, scope_call
+from recorders import ListRecorder, recording
+
+
+def one(recorder: ListRecorder, suffix: str) -> CallRecord:
+    (call,) = recorder.of(suffix)
+    return call
+
+
+def test_the_result_is_the_very_object_that_the_function_returned() -> None:
+    """A traced function returns its result untouched, with a run open and without."""
+    result = object()
+    traced = runtime_trace(lambda: result, trace_id="same")
+    assert traced() is result
+    with recording():
+        assert traced() is result
+
+
+def test_without_a_run_nothing_is_recorded_and_nothing_fails() -> None:
+    """A traced function works alike where no run is open."""
+    traced = runtime_trace(lambda x: x + 1, trace_id="alone")
+    assert traced(1) == 2
+    assert events.current_run() is None
+
+
+def test_arguments_and_output_are_recorded_by_path() -> None:
+    """Each argument has its parameter's name; nested values are recorded leaf by leaf."""
+
+    def scale(x, *rest, by=2, **more):
+        return {"scaled": x * by, "rest": list(rest)}
+
+    traced = runtime_trace(scale, trace_id="scale")
+    with recording() as recorder:
+        traced(3.0, "a", "b", by=4, extra=None)
+    call = one(recorder, "scale")
+    assert set(call.inputs) == {"x", "rest[0]", "rest[1]", "by", "extra"}
+    assert call.inputs["x"].text == "3.0"
+    assert call.output["output['scaled']"].text == "12.0"
+    assert call.outcome == "returned"
+
+
+def test_equal_arguments_have_equal_fingerprints_and_others_have_not() -> None:
+    """Inputs of two calls are equal exactly where the values are."""
+    traced = runtime_trace(lambda x: x, trace_id="inputs")
+    with recording() as recorder:
+        traced(np.arange(3.0))
+        traced(np.arange(3.0))
+        traced(np.arange(4.0))
+    prints = [call.inputs["x"].fingerprint for call in recorder.of("inputs")]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_changed_argument_is_part_of_the_output() -> None:
+    """A mutable input that the call changed is recorded with its value after the call."""
+
+    def fill(array, other):
+        array[0] = 7.0
+
+    traced = runtime_trace(fill, trace_id="fill")
+    with recording() as recorder:
+        traced(np.zeros(3), np.zeros(3))
+    call = one(recorder, "fill")
+    assert set(call.mutated) == {"array"}
+    assert call.mutated["array"].fingerprint != call.inputs["array"].fingerprint
+
+
+def test_an_exception_passes_through_and_is_the_outcome() -> None:
+    """The caller gets the very exception, and the record says which it was."""
+    error = ValueError("no <object at 0x7f0012345678> here")
+
+    def fail():
+        raise error
+
+    traced = runtime_trace(fail, trace_id="fail")
+    with recording() as recorder, pytest.raises(ValueError) as caught:
+        traced()
+    assert caught.value is error
+    call = one(recorder, "fail")
+    assert call.outcome == "raised"
+    assert call.error == "ValueError: no <object at 0x…> here"
+
+
+def test_init_fn_runs_before_every_call_and_inspect_fn_only_where_recorded() -> None:
+    """`init_fn` is called first each time; `inspect_fn` gives the output of recorded calls."""
+    begun, seen = [], []
+
+    def look(result):
+        seen.append(result)
+        return result["loss"]
+
+    traced = runtime_trace(
+        lambda x: {"loss": x, "noise": object()},
+        trace_id="inspected",
+        init_fn=lambda: begun.append(1),
+        inspect_fn=look,
+        every=2,
+    )
+    with recording() as recorder:
+        for x in range(4):
+            traced(float(x))
+    assert len(begun) == 4
+    assert len(seen) == 2
+    assert [call.output["output"].text for call in recorder.of("inspected")] == ["0.0", "2.0"]
+
+
+def test_nested_calls_know_their_parent_and_complete_first() -> None:
+    """An inner call's parent is the outer one; sequences follow completion, idents opening."""
+    inner = runtime_trace(lambda x: x, trace_id="inner")
+    outer = runtime_trace(lambda x: inner(x) + inner(x), trace_id="outer")
+    with recording() as recorder:
+        outer(1)
+    first, second = recorder.of("inner")
+    (around,) = recorder.of("outer")
+    assert first.parent == second.parent == around.ident
+    assert first.sequence < second.sequence < around.sequence
+    assert around.ident < first.ident < second.ident
+    assert [first.index, second.index] == [0, 1]
+
+
+def test_config_reads_belong_to_the_innermost_call_with_their_position() -> None:
+    """A leaf that is read counts for the call that reads it; a branch passed through does not."""
+    config = ADict(lr=0.1, model={"depth": 3})
+    inner = runtime_trace(lambda c: c.model.depth, trace_id="reader")
+
+    def body():
+        config.lr
+        inner(config)
+
+    registration = register_scope(body)
+    with recording() as recorder:
+        with scope_call(registration):
+            body()
+    assert [read.key for read in one(recorder, "reader").reads] == ["model.depth"]
+    (scope,) = [call for call in recorder.calls if call.kind == "scope"]
+    assert [(read.key, read.position) for read in scope.reads] == [("lr", 0)]
+
+
+def test_a_config_argument_is_no_input() -> None:
+    """What is read of a config counts; the config object itself is no input."""
+    traced = runtime_trace(lambda c, x: x, trace_id="configured")
+    with recording() as recorder:
+        traced(ADict(lr=0.1), 1)
+    assert set(one(recorder, "configured").inputs) == {"x"}
+
+
+def test_generators_are_recorded_before_and_after() -> None:
+    """A call that draws leaves another state behind; one that does not leaves the same."""
+    draws = runtime_trace(lambda: (random.random(), np.random.rand()), trace_id="draws")
+    still = runtime_trace(lambda: 1, trace_id="still")
+    with recording() as recorder:
+        draws()
+        still()
+    drawn, quiet = one(recorder, "draws").random, one(recorder, "still").random
+    assert drawn["random"].before != drawn["random"].after
+    assert drawn["numpy.random"].before != drawn["numpy.random"].after
+    assert quiet["random"].before == quiet["random"].after == drawn["random"].after
+
+
+def test_tracing_draws_no_random_number() -> None:
+    """The numbers that a script draws are the same with tracing and without."""
+
+    def draw():
+        return [random.random() for _ in range(3)] + list(np.random.rand(3))
+
+    traced = runtime_trace(draw, trace_id="bits")
+    random.seed(1)
+    np.random.seed(1)
+    plain = draw()
+    random.seed(1)
+    np.random.seed(1)
+    with recording():
+        assert traced() == plain
+
+
+COUNTS = {"calls": 0}
+
+
+def test_a_global_that_the_function_reads_is_an_input() -> None:
+    """Mutable module state is recorded as `global:NAME`, and as output where the call changed it."""
+
+    def count():
+        COUNTS["calls"] += 1
+        return 0
+
+    traced = runtime_trace(count, trace_id="counting")
+    with recording() as recorder:
+        traced()
+        traced()
+    first, second = recorder.of("counting")
+    (path,) = first.inputs
+    assert path.startswith("global:COUNTS")
+    assert first.inputs[path].fingerprint != second.inputs[path].fingerprint
+    assert set(first.mutated) == {path}
+
+
+def test_what_cannot_be_fingerprinted_is_a_gap() -> None:
+    """A lock among the arguments is listed as a gap and the call is recorded all the same."""
+    traced = runtime_trace(lambda x, lock: x, trace_id="gap")
+    with recording() as recorder:
+        traced(1, threading.Lock())
+    call = one(recorder, "gap")
+    assert set(call.inputs) == {"x"}
+    assert any(gap.startswith("lock:") for gap in call.gaps)
+
+
+def test_inputs_can_be_left_unwatched() -> None:
+    """With `inputs=False` the record has no inputs and says so."""
+    traced = runtime_trace(lambda x: x, trace_id="blind", inputs=False)
+    with recording() as recorder:
+        traced(1)
+    call = one(recorder, "blind")
+    assert call.inputs == {}
+    assert call.gaps == ["inputs: left unwatched (inputs=False)"]
+
+
+def test_skipped_calls_count_for_the_function_around_them() -> None:
+    """A call that the schedule skips leaves no record; its reads and its number go to the caller."""
+    config = ADict(lr=0.1)
+    inner = runtime_trace(lambda: config.lr, trace_id="sparse", every=10)
+    outer = runtime_trace(lambda: [inner() for _ in range(3)], trace_id="around")
+    with recording() as recorder:
+        outer()
+    assert len(recorder.of("sparse")) == 1
+    call = one(recorder, "around")
+    assert call.skipped == {"sparse": 2}
+    assert [read.key for read in call.reads] == ["lr"]
+
+
+def test_coroutines_are_traced() -> None:
+    """An async function stays one, and its awaited result is the output."""
+
+    async def slow(x):
+        await asyncio.sleep(0)
+        return x * 2
+
+    traced = runtime_trace(slow, trace_id="slow")
+    with recording() as recorder:
+
+        async def both():
+            return await asyncio.gather(traced(1), traced(2))
+
+        assert asyncio.run(both()) == [2, 4]
+    assert sorted(call.output["output"].text for call in recorder.of("slow")) == ["2", "4"]
+
+
+def test_a_generator_has_one_record_a_yielded_value() -> None:
+    """A generator function yields, receives and returns as before, and is recorded step by step."""
+
+    def steps():
+        received = yield 1
+        yield received
+        return "end"
+
+    traced = runtime_trace(steps, trace_id="steps")
+    with recording() as recorder:
+        running = traced()
+        assert next(running) == 1
+        assert running.send("sent") == "sent"
+        with pytest.raises(StopIteration) as stop:
+            next(running)
+        assert stop.value.value == "end"
+    assert [call.output["output"].text for call in recorder.of("steps")] == ["1", "'sent'"]
+
+
+def test_a_generator_can_be_thrown_into_and_closed() -> None:
+    """`throw` and `close` reach the generator itself."""
+    log = []
+
+    def steps():
+        try:
+            yield 1
+        except KeyError:
+            log.append("thrown")
+        try:
+            yield 2
+        finally:
+            log.append("closed")
+
+    traced = runtime_trace(steps, trace_id="thrown")
+    with recording():
+        running = traced()
+        next(running)
+        assert running.throw(KeyError()) == 2
+        running.close()
+    assert log == ["thrown", "closed"]
+
+
+def test_methods_are_traced_with_their_instance() -> None:
+    """A traced method records the attributes of its instance as inputs."""
+
+    class Model:
+        def __init__(self):
+            self.weight = 2.0
+
+        @runtime_trace
+        def forward(self, x):
+            return self.weight * x
+
+    with recording() as recorder:
+        assert Model().forward(3.0) == 6.0
+    call = one(recorder, "Model.forward")
+    assert call.inputs["self.weight"].text == "2.0"
+
+
+def test_a_thread_records_into_the_open_run() -> None:
+    """A call in a new thread belongs to the process's run, under the thread's role."""
+    traced = runtime_trace(lambda: 1, trace_id="threaded")
+    with recording() as recorder:
+        thread = threading.Thread(target=traced, name="loader-7")
+        thread.start()
+        thread.join()
+    call = one(recorder, "threaded")
+    assert call.parent == 0
+    assert call.thread == "loader-"
+
+
+def test_a_run_that_opens_inside_a_scope_function_takes_it_in() -> None:
+    """An `@scope` function entered before the run opened encloses the run's calls, reads included."""
+    config = ADict(seed=3)
+    traced = runtime_trace(lambda: 1, trace_id="inside")
+    recorder = ListRecorder()
+
+    def body():
+        config.seed
+        run = events.open_run(recorder)
+        traced()
+        return run
+
+    registration = register_scope(body)
+    with scope_call(registration):
+        run = body()
+    events.close_run(run)
+    (scope,) = [call for call in recorder.calls if call.kind == "scope"]
+    assert one(recorder, "inside").parent == scope.ident
+    assert scope.parent == 0
+    assert [(read.key, read.position) for read in scope.reads] == [("seed", 0)]
+    assert recorder.calls[-1].kind == "run"
+
+
+def test_record_keeps_a_value_in_the_middle_of_a_function() -> None:
+    """`ato.record` makes a record of kind `value` inside the running call."""
+
+    def body():
+        ato.record("loss", 0.5)
+
+    traced = runtime_trace(body, trace_id="recording")
+    record("loss", 1.0)  # no run: nothing happens
+    with recording() as recorder:
+        traced()
+    (value,) = recorder.of("loss")
+    assert value.kind == "value"
+    assert value.output["loss"].text == "0.5"
+    assert value.parent == one(recorder, "recording").ident
+
+
+def test_every_must_be_at_least_one() -> None:
+    """`every=0` is an error that says what is possible."""
+    with pytest.raises(ValueError, match="N of 1 or more"):
+        runtime_trace(lambda: 1, every=0)
+
+
+def test_code_is_registered_when_a_run_opens_and_afterwards() -> None:
+    """A run gets the code of functions traced before it opened and of those traced while it is."""
+
+    def early():
+        return 1
+
+    def late():
+        return 2
+
+    runtime_trace(early, trace_id="early")
+    with recording() as recorder:
+        runtime_trace(late, trace_id="late")
+    ids = [code.trace_id for code in recorder.codes]
+    assert "early" in ids
+    assert "late" in ids
