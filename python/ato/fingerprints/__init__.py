@@ -1,0 +1,74 @@
+"""Fingerprints of values, arrays and files, and what a value looked like at a call.
+
+A fingerprint says whether two things are the same: it is equal for equal values in every process
+and on every platform, and it differs where they differ. NumPy and torch are never imported from
+here; their values are known by the modules that the process has loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal
+
+from ato._core import digest_value
+from ato.fingerprints.arrays import ArrayDigest, digest_array
+from ato.fingerprints.files import fingerprint_file
+from ato.fingerprints.observe import Observation, observe
+from ato.fingerprints.types import Fingerprint
+from ato.fingerprints.values import reduce, register
+
+__all__ = [
+    "ArrayDigest",
+    "Fingerprint",
+    "Observation",
+    "digest_array",
+    "fingerprint",
+    "fingerprint_file",
+    "observe",
+    "reduce",
+    "register",
+    "value_hex",
+]
+
+_SCHEME = "ato value v1"
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, list, tuple, dict})
+
+
+def fingerprint(obj: Any, *, algorithm: Literal["xxh3", "blake3"] = "xxh3") -> Fingerprint:
+    """Fingerprint any value.
+
+    An array or tensor is fingerprinted by what it is (dtype, shape, elements), however it lies in
+    memory; `algorithm` chooses between speed and, with `"blake3"`, resistance to an adversary, and
+    applies to arrays only. Everything else, down to instances of any Python class, is encoded item
+    by item. A class can answer for its instances with a method `__ato_fingerprint__()` that returns
+    a plainer value.
+
+    Raises:
+        UnsupportedValueError: the value, or one inside it, has no meaning outside the process (a
+            generator, a lock, an open file); the message has the path to it.
+        DepthError: values are nested more than 1,000 levels deep.
+    """
+    if type(obj) not in _PLAIN and _is_array(obj):
+        digest = digest_array(obj, algorithm=algorithm)
+        return Fingerprint(digest.hex, digest.scheme)
+    return Fingerprint(digest_value(obj, _SCHEME, reduce), _SCHEME)
+
+
+def value_hex(obj: Any) -> str:
+    """The hex of `fingerprint(obj)`."""
+    if type(obj) in _PLAIN:
+        return digest_value(obj, _SCHEME, reduce)
+    return fingerprint(obj).hex
+
+
+def _is_array(obj: Any) -> bool:
+    """Whether `obj` is an array or tensor of numbers, and not of a subclass that adds to it."""
+    cls = type(obj)
+    numpy = sys.modules.get("numpy")
+    # An array of a module that is still being imported cannot have been made yet.
+    if numpy is not None and cls is getattr(numpy, "ndarray", None):
+        return not obj.dtype.hasobject and obj.dtype.names is None
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "nn"):
+        return False
+    return cls is torch.Tensor or cls is torch.nn.Parameter
