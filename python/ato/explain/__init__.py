@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ato.explain.attribute import explain
+from ato.explain.answer import explain
 from ato.explain.explanation import Change, Divergence, Explanation, Finding, Result, RunLabel
 from ato.explain.load import to_run
 

@@ -1,0 +1,136 @@
+"""What else changed: ruled out, acting later, or cosmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from ato.explain.align import Pair
+from ato.explain.comparison import Comparison
+from ato.explain.explanation import Change, Finding
+from ato.explain.graph import Key, Root
+from ato.explain.load import Run
+
+__all__ = ["also_changed"]
+
+_BEFORE = "only by calls before the divergence, whose outputs were equal"
+_AFTER = "acts after the first divergence; its contribution is not separated"
+
+
+def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterator[Finding]:
+    """Judge every change that is not among `causes` (factor, subject) by the calls it acted in."""
+    changes, actors = comparison.changes, _Actors(comparison)
+    for key, change in changes.config.items():
+        sources = [source for source in changes.source_keys(key) if source != key]
+        if ("config", key) in causes:
+            continue
+        if sources:
+            yield Finding(change, "ruled_out", reason=f"follows from {', '.join(sources)}")
+        else:
+            yield _judged(comparison, change, actors.reading(key), "read by no call")
+    for unit, change in changes.code.items():
+        if ("code", change.subject) not in causes:
+            yield _judged(
+                comparison, change, actors.reaching(unit), "reached by no call of either run"
+            )
+    for path, change in changes.data.items():
+        if ("data", path) not in causes:
+            yield _judged(comparison, change, actors.opening(path), "read by no call of either run")
+    for name, change in changes.distributions.items():
+        if ("environment", name) not in causes:
+            yield _judged(comparison, change, actors.importing(name), "reached by no traced call")
+    for name, change in changes.machine.items():
+        if ("environment", name) not in causes:
+            yield _judged(comparison, change, [comparison.top], "")
+    for change in changes.cosmetic.values():
+        yield Finding(change, "cosmetic", reason="the logic is the same")
+
+
+def _judged(comparison: Comparison, change: Change, actors: list[Pair], unseen: str) -> Finding:
+    """Judge a change that is no cause by the calls that it could have acted in."""
+    if not actors:
+        return Finding(change, "ruled_out", reason=unseen)
+    if comparison.split is None:
+        return Finding(change, "ruled_out", reason="no output and no metric differs")
+    order = comparison.split.order
+    # A traced call that both runs have and that was over by then had equal outputs.
+    if all(p.any.kind == "call" and p.a and p.b and p.order < order for p in actors):
+        return Finding(change, "ruled_out", reason=_BEFORE)
+    return Finding(change, "later", reason=_AFTER)
+
+
+class _Actors:
+    """Which calls each recorded thing could have acted in, in either run."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._comparison = comparison
+        self._pairs = list(comparison.top.walk())
+        self._reads: dict[str, list[Pair]] = {}
+        self._kinds: dict[tuple[str, str], list[Pair]] = {}
+        for pair in self._pairs:
+            keys = {read.key for record in (pair.a, pair.b) if record for read in record.reads}
+            for key in keys:
+                self._reads.setdefault(key, []).append(pair)
+            self._kinds.setdefault((pair.any.kind, pair.any.trace_id), []).append(pair)
+
+    def reading(self, key: str) -> list[Pair]:
+        return self._reads.get(key, [])
+
+    def opening(self, path: str) -> list[Pair]:
+        idents_a = {f.ident for f in self._comparison.a.inputs if f.path == path}
+        idents_b = {f.ident for f in self._comparison.b.inputs if f.path == path}
+        return [
+            pair
+            for pair in self._pairs
+            if (pair.a is not None and pair.a.ident in idents_a)
+            or (pair.b is not None and pair.b.ident in idents_b)
+        ]
+
+    def reaching(self, unit: Key) -> list[Pair]:
+        return [
+            pair
+            for pairs in self._with(unit in reach for reach in self._closures)
+            for pair in pairs
+        ]
+
+    def importing(self, distribution: str) -> list[Pair]:
+        return [
+            pair
+            for pairs in self._with(distribution in names for names in self._imports)
+            for pair in pairs
+        ]
+
+    def _with(self, hits: Iterable[bool]) -> Iterator[list[Pair]]:
+        for pairs, hit in zip(self._kinds.values(), hits, strict=True):
+            if hit:
+                yield pairs
+
+    @cached_property
+    def _closures(self) -> list[set[Key]]:
+        """For each kind of call, the units its own part reaches in either run."""
+        return [
+            {key for run, roots in self._roots(pairs) for key in run.graph.reach(roots, set())}
+            for pairs in self._kinds.values()
+        ]
+
+    @cached_property
+    def _imports(self) -> list[set[str]]:
+        return [
+            {
+                name
+                for run, roots in self._roots(pairs)
+                for name in self._comparison.distributions(run, roots)
+            }
+            for pairs in self._kinds.values()
+        ]
+
+    def _roots(self, pairs: list[Pair]) -> Iterator[tuple[Run, list[Root]]]:
+        comparison = self._comparison
+        for run, records in (
+            (comparison.a, [pair.a for pair in pairs if pair.a is not None]),
+            (comparison.b, [pair.b for pair in pairs if pair.b is not None]),
+        ):
+            # Calls of one function differ in code only by what was passed in.
+            distinct = {(record.code, tuple(record.passed)): record for record in records}
+            for record in distinct.values():
+                yield run, run.graph.roots_of(record)

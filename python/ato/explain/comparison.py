@@ -1,0 +1,121 @@
+"""Two runs held against each other: what changed, how their calls pair up, where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from ato.environment import reached
+from ato.events import CallRecord
+from ato.explain.align import Pair, align
+from ato.explain.changes import Changes, find_changes
+from ato.explain.divergence import Split, first_split
+from ato.explain.graph import Root
+from ato.explain.load import InputFile, Run
+
+__all__ = ["Comparison", "Side"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run's part of what is judged: its records, and up to which position they count."""
+
+    run: Run
+    records: list[CallRecord]
+    until: float
+
+    def reads(self) -> dict[str, list[str]]:
+        """The fingerprints under which each config key was read, in order."""
+        found: dict[str, list[str]] = {}
+        for record in self.records:
+            for read in record.reads:
+                if read.position <= self.until:
+                    found.setdefault(read.key, []).append(read.fingerprint)
+        return found
+
+    def files(self) -> list[InputFile]:
+        """The files that were read."""
+        idents = {record.ident for record in self.records}
+        return [f for f in self.run.inputs if f.ident in idents and f.position <= self.until]
+
+    def roots(self) -> list[Root]:
+        """The functions that ran, and what was passed into them."""
+        graph = self.run.graph
+        found = [root for record in self.records for root in graph.roots_of(record)]
+        return list({id(root): root for root in found}.values())
+
+    def skipped(self) -> set[str]:
+        """The traced functions of which the schedule left out calls here."""
+        return {trace_id for record in self.records for trace_id in record.skipped}
+
+
+class Comparison:
+    """What both the search for the cause and the account of the rest start from."""
+
+    def __init__(self, a: Run, b: Run) -> None:
+        self.a = a
+        self.b = b
+        self.changes: Changes = find_changes(a, b)
+        self.top: Pair = align(a.calls, b.calls, self._known())
+        self.split: Split | None = first_split(self.top, a, b)
+
+    @cached_property
+    def traced(self) -> bool:
+        """Whether any call was recorded at run time in either run."""
+        return any(call.kind in ("call", "value") for call in [*self.a.calls, *self.b.calls])
+
+    def _known(self) -> set[tuple[str, str]]:
+        """The calls that both runs could have recorded; the others are instrumentation."""
+        both = {("call", name) for name in self.a.traced & self.b.traced}
+        for kind in ("value", "scope"):
+            a = {call.trace_id for call in self.a.calls if call.kind == kind}
+            b = {call.trace_id for call in self.b.calls if call.kind == kind}
+            both |= {(kind, name) for name in a & b}
+        return both
+
+    def sides(
+        self, pair: Pair, until_a: float = float("inf"), until_b: float = float("inf")
+    ) -> tuple[Side, Side]:
+        """What a call did by itself in each run, up to a position.
+
+        That is its own record and those of the `@scope` functions in it, which have no output of
+        their own; traced calls inside it are judged by themselves.
+        """
+        records_a: list[CallRecord] = []
+        records_b: list[CallRecord] = []
+        stack = [pair]
+        while stack:
+            step = stack.pop()
+            if step.a is not None:
+                records_a.append(step.a)
+            if step.b is not None:
+                records_b.append(step.b)
+            stack += [child for child in step.children if child.any.kind == "scope"]
+        return Side(self.a, records_a, until_a), Side(self.b, records_b, until_b)
+
+    def distributions(self, run: Run, roots: list[Root]) -> set[str]:
+        """The installed distributions that code reaches, with all that they require."""
+        names = {name for root in roots for name in root.distributions}
+        return reached(run.environment.get("distributions") or {}, names)
+
+    def texts(self, pair: Pair) -> Iterator[str]:
+        """The source of all that a call and the calls around it reach, in both runs."""
+        step: Pair | None = pair
+        while step is not None:
+            for side in self.sides(step):
+                graph = side.run.graph
+                for key in graph.reach(side.roots(), None):
+                    yield graph.units[key].text
+            step = step.parent
+
+    @staticmethod
+    def chain(pair: Pair) -> list[str]:
+        """Name the functions around a call and the call itself, the outermost first."""
+        names: list[str] = []
+        step: Pair | None = pair
+        while step is not None and step.any.kind != "run":
+            if step.any.kind != "value":
+                names.append(step.any.trace_id.rsplit(".", 1)[-1])
+            step = step.parent
+        return names[::-1]
