@@ -24,7 +24,7 @@ from ato.exceptions import (
     StoreError,
 )
 
-__all__ = ["REVISION", "explain_failure", "is_busy", "open_store", "write"]
+__all__ = ["DEFAULT_LOCATION", "REVISION", "explain_failure", "is_busy", "open_store", "write"]
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ SQLITE_FILE_SETTINGS = (
 )
 
 _READ_ONLY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-_DEFAULT_NAME = "sqlite:///experiments.db"
+DEFAULT_LOCATION = "sqlite:///experiments.db"
 
 
 def store_url(location: str | os.PathLike[str] | URL | None) -> URL:
@@ -65,7 +65,7 @@ def store_url(location: str | os.PathLike[str] | URL | None) -> URL:
     if isinstance(location, URL):
         url = location
     else:
-        name = _DEFAULT_NAME if location is None else os.fspath(location)
+        name = os.fspath(location or os.environ.get("ATO_DB") or DEFAULT_LOCATION)
         try:
             url = make_url(name) if "://" in name else URL.create("sqlite", database=name)
         except ArgumentError as error:
@@ -79,6 +79,9 @@ def open_store(
     location: str | os.PathLike[str] | URL | None = None, must_exist: bool = True
 ) -> Engine:
     """Open the store at a path or SQLAlchemy URL and make sure that its schema is this one.
+
+    Without `location` it is the one that the environment variable `ATO_DB` names, else
+    `experiments.db` in the current folder.
 
     With `must_exist` nothing is created and the file may be read-only; without, a missing or empty
     database gets its tables. One of an older schema is upgraded, after a copy of it was written

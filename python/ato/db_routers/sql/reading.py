@@ -56,7 +56,7 @@ class Point(NamedTuple):
 
     key: str
     value: float
-    step: int | None
+    step: int
     timestamp: float
     ident: int | None
     position: int | None

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import TableClause, column, table
+from sqlalchemy import TableClause, column, table, text
 
 from ato.db_routers.sql.schema import Call
+from ato.db_routers.sql.text import as_text
 from ato.events import CallRecord, Draw, Leaf, Read
 
 __all__ = ["CALLS", "call_record", "call_row", "dump"]
@@ -18,6 +19,13 @@ _NAMES = [column_.name for column_ in Call.__table__.columns]
 # The same table with its JSON columns left as text: they are written and read by the ten thousand,
 # and the way through a column type costs as much as the JSON itself.
 CALLS: TableClause = table("calls", *(column(name) for name in _NAMES))
+
+# A row that is written twice is written once.
+INSERT_CALL = text(
+    # The names are this package's own.
+    f"INSERT INTO calls ({', '.join(_NAMES)}) VALUES ({', '.join(f':{name}' for name in _NAMES)}) "  # noqa: S608
+    "ON CONFLICT DO NOTHING"
+)
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
@@ -37,12 +45,12 @@ def call_row(record: CallRecord, run_id: int) -> dict[str, Any]:
         "process": 0,
         "sequence": record.sequence,
         "kind": record.kind,
-        "trace_id": record.trace_id,
+        "trace_id": as_text(record.trace_id),
         "ident": record.ident,
         "parent": record.parent,
         "call_index": record.index,
         "started": record.started,
-        "thread": record.thread,
+        "thread": as_text(record.thread),
         "code": record.code,
         "passed": dump(record.passed),
         "inputs": _dump_leaves(record.inputs),
@@ -51,7 +59,7 @@ def call_row(record: CallRecord, run_id: int) -> dict[str, Any]:
         "random": dump(record.random),
         "output": _dump_leaves(record.output),
         "outcome": record.outcome,
-        "error": record.error,
+        "error": None if record.error is None else as_text(record.error),
         "skipped": dump(record.skipped),
         "gaps": dump(record.gaps),
         "duration": record.duration,
@@ -97,10 +105,10 @@ def _without_trailing_nones(leaf: Leaf) -> list[Any]:
     return fields
 
 
-def _load_leaves(text: str | None) -> dict[str, Leaf]:
-    if not text:
+def _load_leaves(dumped: str | None) -> dict[str, Leaf]:
+    if not dumped:
         return {}
-    return {path: _leaf(fields) for path, fields in _decode(text).items()}
+    return {path: _leaf(fields) for path, fields in _decode(dumped).items()}
 
 
 def _leaf(fields: list[Any]) -> Leaf:

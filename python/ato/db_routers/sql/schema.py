@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -26,6 +27,11 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+if TYPE_CHECKING:
+    from ato.adict import ADict
+    from ato.db_routers.sql.reading import Point
+    from ato.provenance import Write
 
 __all__ = [
     "Artifact",
@@ -186,6 +192,53 @@ class Experiment(Base):
     end_time: Mapped[datetime | None] = mapped_column(UtcTime)
     error: Mapped[str | None]
 
+    # What follows is read on first use; see `details`.
+
+    @cached_property
+    def config(self) -> ADict:
+        """The values of the run's config; a value that JSON has no form for is a text."""
+        from ato.db_routers.sql import details  # it reads the tables defined here
+
+        return details.config(self)
+
+    @cached_property
+    def metrics(self) -> list[Point]:
+        """The logged points (`.key .value .step .timestamp`), in the order of logging."""
+        from ato.db_routers.sql import details  # it reads the tables defined here
+
+        return details.metrics(self)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Trace id → the logic fingerprint of its code."""
+        from ato.db_routers.sql import details  # it reads the tables defined here
+
+        return details.fingerprints(self)
+
+    @cached_property
+    def runtime_fingerprints(self) -> dict[str, str]:
+        """Trace id → the fingerprint of its recorded outputs, in the order of the calls."""
+        from ato.db_routers.sql import details  # it reads the tables defined here
+
+        return details.runtime_fingerprints(self)
+
+    @cached_property
+    def artifacts(self) -> list[Artifact]:
+        """What the run logged as artifacts, in order."""
+        from ato.db_routers.sql import details  # it reads the tables defined here
+
+        return details.artifacts(self)
+
+    def history(self, key: str) -> list[Write]:
+        """Every write of a config key, oldest first, with its origin.
+
+        Raises:
+            UnknownKeyError: the config has no such key.
+        """
+        from ato.db_routers.sql import details  # it reads the tables defined here
+
+        return details.history(self, key)
+
 
 class MetricKey(Base):
     """The name of a metric, once."""
@@ -209,7 +262,7 @@ class Metric(Base):
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     key_id: Mapped[int] = mapped_column(ForeignKey("metric_keys.id"))
     value: Mapped[float] = mapped_column(Real, nullable=True)
-    step: Mapped[int | None] = mapped_column(BigInteger)
+    step: Mapped[int] = mapped_column(BigInteger)
     timestamp: Mapped[float]
     ident: Mapped[int | None]
     position: Mapped[int | None] = mapped_column(BigInteger)
@@ -228,7 +281,7 @@ class MetricSummary(Base):
     key_id: Mapped[int] = mapped_column(ForeignKey("metric_keys.id"), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
     last: Mapped[float] = mapped_column(Real, nullable=True)
-    last_step: Mapped[int | None] = mapped_column(BigInteger)
+    last_step: Mapped[int] = mapped_column(BigInteger)
     minimum: Mapped[float | None] = mapped_column(Double)
     minimum_step: Mapped[int | None] = mapped_column(BigInteger)
     maximum: Mapped[float | None] = mapped_column(Double)

@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create the tables."""
     _shared_content()
     _code()
     _runs()
@@ -170,7 +171,7 @@ def _records() -> None:
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("key_id", sa.Integer(), nullable=False),
         sa.Column("value", sa.Double(), nullable=True),
-        sa.Column("step", sa.BigInteger(), nullable=True),
+        sa.Column("step", sa.BigInteger(), nullable=False),
         sa.Column("timestamp", sa.Double(), nullable=False),
         sa.Column("ident", sa.Integer(), nullable=True),
         sa.Column("position", sa.BigInteger(), nullable=True),
@@ -190,7 +191,7 @@ def _records() -> None:
         sa.Column("key_id", sa.Integer(), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("last", sa.Double(), nullable=True),
-        sa.Column("last_step", sa.BigInteger(), nullable=True),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
         sa.Column("minimum", sa.Double(), nullable=True),
         sa.Column("minimum_step", sa.BigInteger(), nullable=True),
         sa.Column("maximum", sa.Double(), nullable=True),

@@ -1,0 +1,125 @@
+"""What a loaded run (`schema.Experiment`) reads from its store on first use."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Engine, column, select, table
+from sqlalchemy.orm import Session
+
+from ato.adict import ADict
+from ato.db_routers.sql.reading import Point, config_values, nearest, points
+from ato.db_routers.sql.rows import CALLS
+from ato.db_routers.sql.schema import Artifact, Experiment, Fingerprint
+from ato.exceptions import StoreError, UnknownKeyError
+from ato.fingerprints import value_hex
+from ato.provenance import Write
+
+__all__ = ["CONFIG_TEXTS", "attach", "content", "output_versions"]
+
+# The configs with their JSON left as text.
+CONFIG_TEXTS = table("configs", column("id"), column("content"))
+
+
+def attach(run: Experiment, engine: Engine, config_text: str | None) -> None:
+    """Tell a run where it came from."""
+    run.__dict__["_engine"] = engine
+    run.__dict__["_config_text"] = config_text
+
+
+def content(run: Experiment) -> dict[str, dict[str, Any]]:
+    """The run's config as `schema.Config.content`."""
+    text = run.__dict__.get("_config_text", "")
+    if text == "":
+        with _engine(run).connect() as connection:
+            query = select(CONFIG_TEXTS.c.content).where(CONFIG_TEXTS.c.id == run.config_id)
+            text = run.__dict__["_config_text"] = connection.scalar(query)
+    return json.loads(text) if text else {}
+
+
+def config(run: Experiment) -> ADict:
+    """See `Experiment.config`."""
+    return ADict(config_values(content(run)))
+
+
+def history(run: Experiment, key: str) -> list[Write]:
+    """See `Experiment.history`."""
+    entries = content(run)
+    if key not in entries:
+        raise UnknownKeyError(
+            f"the config of run {run.id} has no key {key!r}; {nearest(key, list(entries))}"
+        )
+    return [Write.from_json(write) for write in entries[key].get("history", [])]
+
+
+def metrics(run: Experiment) -> list[Point]:
+    """See `Experiment.metrics`."""
+    with _engine(run).connect() as connection:
+        return points(connection, run.id)
+
+
+def fingerprints(run: Experiment) -> dict[str, str]:
+    """See `Experiment.fingerprints`."""
+    query = (
+        select(Fingerprint.trace_id, Fingerprint.logic)
+        .where(Fingerprint.run_id == run.id, Fingerprint.role != "passed")
+        .order_by(Fingerprint.id)
+    )
+    with _engine(run).connect() as connection:
+        return {row.trace_id: row.logic for row in connection.execute(query)}
+
+
+def runtime_fingerprints(run: Experiment) -> dict[str, str]:
+    """See `Experiment.runtime_fingerprints`."""
+    with _engine(run).connect() as connection:
+        ids = select(CALLS.c.trace_id).where(CALLS.c.run_id == run.id, _recorded()).distinct()
+        return {
+            trace_id: output_versions(connection, trace_id, None, run.id)[run.id]
+            for trace_id in connection.scalars(ids).all()
+        }
+
+
+def artifacts(run: Experiment) -> list[Artifact]:
+    """See `Experiment.artifacts`."""
+    query = select(Artifact).where(Artifact.run_id == run.id).order_by(Artifact.id)
+    with Session(_engine(run), expire_on_commit=False) as session:
+        return list(session.scalars(query))
+
+
+def output_versions(
+    connection: Connection, trace_id: str, project: int | None, run_id: int | None = None
+) -> dict[int, str]:
+    """Run id → the fingerprint of what the calls of a trace id gave, in the order of the calls."""
+    query = (
+        select(CALLS.c.run_id, CALLS.c.outcome, CALLS.c.output)
+        .where(CALLS.c.trace_id == trace_id, _recorded())
+        .order_by(CALLS.c.run_id, CALLS.c.call_index, CALLS.c.sequence)
+    )
+    if project is not None:
+        runs = select(Experiment.id).where(Experiment.project_id == project)
+        query = query.where(CALLS.c.run_id.in_(runs))
+    if run_id is not None:
+        query = query.where(CALLS.c.run_id == run_id)
+    outputs: dict[int, list[Any]] = {}
+    for run, outcome, output in connection.execute(query):
+        leaves = json.loads(output) if output else {}
+        by_path = {path: leaf[0] for path, leaf in leaves.items()}
+        outputs.setdefault(run, []).append([outcome, by_path])
+    return {run: value_hex(found) for run, found in outputs.items()}
+
+
+def _recorded() -> Any:
+    # A scope and the run itself have a record without output.
+    return CALLS.c.kind.in_(("call", "value"))
+
+
+def _engine(run: Experiment) -> Engine:
+    engine = run.__dict__.get("_engine")
+    if engine is None:
+        session = Session.object_session(run)
+        if session is None:
+            raise StoreError(f"run {run.id} was not loaded by a finder and has no session")
+        engine = session.get_bind().engine
+    assert isinstance(engine, Engine)
+    return engine

@@ -1,0 +1,167 @@
+"""Finding runs in a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from ato.events import quiet_reads
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
+
+    from ato.db_routers.sql.queries import MetricSeries
+    from ato.db_routers.sql.schema import Experiment, Project
+
+__all__ = ["SQLFinder", "store_location"]
+
+_DEFAULT_PROJECT = "default"
+_DEFAULT_LOCATION = "sqlite:///experiments.db"
+
+
+def store_location(config: Mapping[str, Any]) -> tuple[str, str]:
+    """Project name and address of the store that a config names, or their defaults.
+
+    These are the store's own reads of a config; they do not count as the run's.
+    """
+    with quiet_reads():
+        experiment = _branch(config, "experiment")
+        project = experiment.get("project_name")
+        location = _branch(experiment, "sql").get("db_path")
+    return (
+        _DEFAULT_PROJECT if project is None else str(project),
+        _DEFAULT_LOCATION if location is None else str(location),
+    )
+
+
+def _branch(config: object, name: str) -> Mapping[str, Any]:
+    branch = config.get(name) if isinstance(config, Mapping) else None
+    return branch if isinstance(branch, Mapping) else {}
+
+
+class SQLFinder:
+    """Finds runs in a store: that of a config (as `SQLLogger` reads it), a path or a URL.
+
+    Runs come back as `schema.Experiment`, detached from the database; what is large (metrics,
+    fingerprints, artifacts) is read on first use. Reading never locks out a writer. A run that
+    says `running` and whose process is gone comes back as `crashed`.
+
+    A query that must have its subject raises `UnknownRunError`, a `LookupError` that lists the
+    nearest names, where there is none.
+    """
+
+    def __init__(self, config: Mapping[str, Any] | str | os.PathLike[str] | URL) -> None:
+        self._location: str | os.PathLike[str] | URL = (
+            store_location(config)[1] if isinstance(config, Mapping) else config
+        )
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine of the store.
+
+        Raises:
+            StoreError: it cannot be opened; the subclass and the message say why.
+        """
+        from ato.db_routers.sql.engine import open_store
+
+        return open_store(self._location)
+
+    def find_project(self, project_name: str) -> Project | None:
+        """The project of this name."""
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.find_project(self.engine, project_name)
+
+    def find_run(self, run_id: int) -> Experiment | None:
+        """The run of this id."""
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.find_run(self.engine, run_id)
+
+    def get_runs_in_project(
+        self,
+        project_name: str,
+        status: str | None = None,
+        tags: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> list[Experiment]:
+        """The runs of a project, oldest first.
+
+        Args:
+            project_name: the project; one that does not exist has no runs.
+            status: only runs that have it now (`crashed` included).
+            tags: only runs that have all of these.
+            limit: only so many, the newest.
+        """
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.runs_in_project(self.engine, project_name, status, tags, limit)
+
+    def find_best_run(
+        self,
+        project_name: str,
+        metric_key: str,
+        mode: Literal["max", "min"] = "max",
+        at: Literal["best", "last"] = "best",
+    ) -> Experiment:
+        """The run with the highest (or lowest) value of a metric; NaN never wins.
+
+        Args:
+            project_name: the project.
+            metric_key: the metric.
+            mode: whether high or low is good.
+            at: a run counts by its best point or by the one logged last.
+        """
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.best_run(self.engine, project_name, metric_key, mode, at)
+
+    def find_similar_runs(self, run_id: int) -> list[Experiment]:
+        """The other runs whose config has the same structure."""
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.similar_runs(self.engine, run_id)
+
+    def find_similar_runs_by_trace(
+        self, run_id: int, trace_id: str, trace_type: Literal["static", "runtime"] = "static"
+    ) -> list[Experiment]:
+        """The other runs in which a traced function has the same logic (or the same outputs)."""
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.similar_runs_by_trace(self.engine, run_id, trace_id, trace_type)
+
+    def get_trace_statistics(self, project_name: str, trace_id: str) -> dict[str, Any]:
+        """How many versions of a traced function a project's runs had.
+
+        Returns:
+            `project_name`, `trace_id`; the numbers of versions `static_trace_versions` (logic),
+            `deep_trace_versions` and `runtime_trace_versions` (recorded outputs); and `versions`:
+            for `static`, `deep` and `runtime` a list of `{"fingerprint", "first_run", "last_run",
+            "runs"}`, oldest first.
+        """
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.trace_statistics(self.engine, project_name, trace_id)
+
+    def get_metrics(self, run_id: int, key: str) -> MetricSeries:
+        """All points of a metric in the order of logging: `.steps .values .timestamps`.
+
+        NumPy arrays (int64, float64, float64) where NumPy is installed, else `array.array`.
+        """
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.metric_series(self.engine, run_id, key)
+
+    def compare(self, run_ids: Sequence[int]) -> dict[str, Any]:
+        """What differs between runs.
+
+        Returns:
+            `runs` (the ids), and by key a list with one item per run: `config` (values that are not
+            all equal), `metrics` (last values, all keys), `code` (logic fingerprints by trace id
+            that are not all equal). What a run does not have is `None`.
+        """
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.compare(self.engine, run_ids)

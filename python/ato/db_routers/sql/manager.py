@@ -1,0 +1,271 @@
+"""`SQLLogger` records runs in an SQL database, `SQLFinder` finds them there.
+
+SQLAlchemy takes 0.4 s to import; it loads with the first run or query, not with this module.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ato import events
+from ato.db_routers.sql.finder import SQLFinder, store_location
+from ato.db_routers.sql.metric_values import as_key, as_number, as_step
+from ato.db_routers.sql.text import as_text
+from ato.exceptions import NoActiveRunError, StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from ato.db_routers.sql.recorder import RunRecorder
+    from ato.db_routers.sql.schema import Experiment, Project
+
+__all__ = ["SQLFinder", "SQLLogger"]
+
+_STATUSES = ("running", "completed", "failed", "interrupted")
+
+
+class SQLLogger:
+    """Records runs: config with provenance, code, calls, metrics, files, environment.
+
+    The store is the one that `config.experiment.sql.db_path` names (a path or an SQLAlchemy URL),
+    else `experiments.db` in the current folder; the project `config.experiment.project_name`, else
+    `default`. Any mapping is a config.
+
+    From `run()` to `finish()` the traced functions of the process record themselves. As a context
+    manager it finishes by itself: `failed` with the traceback on an exception, `interrupted` on
+    Ctrl-C. A run that is open when the interpreter ends is finished as well.
+
+    Safe to use from several threads, and in forked workers, whose metrics join the parent's run.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._project, self._location = store_location(config)
+        self._recorder: RunRecorder | None = None
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine of the store, which is created if there is none.
+
+        Raises:
+            StoreError: it cannot be opened; the subclass and the message say why.
+        """
+        from ato.db_routers.sql.engine import open_store
+
+        return open_store(self._location, must_exist=False)
+
+    @cached_property
+    def session(self) -> Session:
+        """An SQLAlchemy session for queries of your own; end its transactions to see new rows."""
+        from sqlalchemy.orm import Session
+
+        return Session(self.engine)
+
+    def run(
+        self,
+        tags: Sequence[str] | None = None,
+        name: str | None = None,
+        notes: str | None = None,
+    ) -> int:
+        """Open a run and make it the process's current one; returns its id.
+
+        A run that this logger still has open is finished first, as `completed`. An exception that
+        leaves the `@scope` function in which the run was opened marks it `failed`.
+
+        Raises:
+            ConfigTypeError: the config is no mapping.
+            StoreError: the store cannot be opened or written.
+        """
+        from ato.db_routers.sql.opening import insert_run
+        from ato.db_routers.sql.recorder import RunRecorder
+        from ato.db_routers.sql.snapshot import snapshot
+
+        self.finish()
+        config = snapshot(self._config)
+        run_id = insert_run(self.engine, config, self._project, tags=tags, name=name, notes=notes)
+        recorder = self._recorder = RunRecorder(self.engine, run_id, config)
+        _open_loggers[id(self)] = self
+        enclosing = _enclosing_scope()
+        recorder.open_run = events.open_run(recorder)
+        if enclosing is not None:
+            enclosing.on_exit.append(lambda error: self._left(recorder, error))
+        recorder.flush()
+        return run_id
+
+    def log_metric(self, key: str, value: Any, step: int) -> None:
+        """Log a value; it survives the death of the process once this returns.
+
+        Args:
+            key: the metric's name.
+            value: a real number: of Python, NumPy or torch. NaN and infinities are kept as such.
+            step: any integer; steps may come in any order and repeat.
+
+        Raises:
+            MetricTypeError: the value is no real number, the step no integer.
+            NoActiveRunError: no run is open.
+        """
+        self.log_metrics({key: value}, step)
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int) -> None:
+        """Log several values of one step, all or none; otherwise as `log_metric`."""
+        recorder = self._active()
+        points = [(as_key(key), as_number(key, value)) for key, value in metrics.items()]
+        if points:
+            recorder.log_points(points, as_step(points[0][0], step))
+
+    def log_artifact(
+        self,
+        run_id: int,
+        path: str | os.PathLike[str],
+        data_type: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Log a file (size and BLAKE3), a directory (as a tree) or all that a pattern matches.
+
+        A path that does not exist, or a URL, is kept as a reference without digest, with a warning.
+
+        Raises:
+            StoreError: no file matches the pattern, or the store cannot be written.
+            UnknownRunError: there is no such run.
+        """
+        from ato.db_routers.sql.artifacts import artifact_rows
+        from ato.db_routers.sql.queries import insert_artifacts
+
+        insert_artifacts(self.engine, run_id, artifact_rows(path, data_type, metadata))
+
+    def log_input(self, path: str | os.PathLike[str]) -> None:
+        """Log a data file (or folder) that is read here, with its digest as it is now.
+
+        Raises:
+            FileNotFoundError: there is none.
+            NoActiveRunError: no run is open.
+        """
+        from ato.db_routers.sql.artifacts import input_row
+
+        self._active().log_input(input_row(path))
+
+    def finish(self, status: str = "completed") -> None:
+        """End the open run, if there is one; everything it recorded is in the store then.
+
+        In a forked worker this writes what the worker logged and leaves the run to its parent.
+        """
+        self._finish(status, None)
+
+    def update_status(self, status: str) -> None:
+        """Change the status of the open run, which goes on.
+
+        Raises:
+            NoActiveRunError: no run is open.
+            StoreError: there is no such status.
+        """
+        self._active().update(status=_checked(status))
+
+    def get_current_run_id(self) -> int | None:
+        """The id of the open run."""
+        return None if self._recorder is None else self._recorder.run_id
+
+    def get_current_run(self) -> Experiment | None:
+        """The open run as it stands in the store."""
+        run_id = self.get_current_run_id()
+        if run_id is None or self._recorder is None:
+            return None
+        from ato.db_routers.sql import queries
+
+        self._recorder.flush()
+        return queries.find_run(self.engine, run_id)
+
+    def get_or_create_project(self) -> Project:
+        """The project that runs of this logger belong to."""
+        from ato.db_routers.sql import queries
+
+        return queries.get_or_create_project(self.engine, self._project)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            self._finish_after(error)
+
+    def _active(self) -> RunRecorder:
+        if self._recorder is None:
+            raise NoActiveRunError("no run is open: call run() first, and log before finish()")
+        return self._recorder
+
+    def _left(self, recorder: RunRecorder, error: BaseException | None) -> None:
+        """The scope in which a run was opened has ended."""
+        if error is not None and recorder is self._recorder:
+            self._finish_after(error)
+
+    def _finish_after(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._finish("interrupted", _traceback_of(error))
+        elif isinstance(error, SystemExit) and not error.code:
+            self._finish("completed", None)
+        else:
+            self._finish("failed", _traceback_of(error))
+
+    def _finish(self, status: str, error: str | None) -> None:
+        recorder = self._recorder
+        if recorder is None:
+            return
+        _checked(status)
+        if not recorder.is_owner:
+            recorder.flush(now=True)
+            return
+        self._recorder = None
+        _open_loggers.pop(id(self), None)
+        if recorder.open_run is not None:
+            events.close_run(recorder.open_run)
+        recorder.finish(status, error)
+
+
+# Loggers with an open run, by identity: kept alive until it is finished.
+_open_loggers: dict[int, SQLLogger] = {}
+
+
+@atexit.register
+def _finish_at_exit() -> None:
+    # An unhandled exception that ended the script was printed, and is kept in `sys`, before this
+    # runs. In an interactive session it may be hours old.
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    if hasattr(sys, "ps1"):
+        error = None
+    for logger in list(_open_loggers.values()):
+        if isinstance(error, BaseException):
+            logger._finish_after(error)
+        else:
+            logger.finish()
+
+
+def _enclosing_scope() -> events.Frame | None:
+    """The innermost running `@scope` function, else the innermost running traced call."""
+    innermost = frame = events.current_frame()
+    while frame is not None and frame.kind != "scope":
+        frame = frame.parent
+    return frame or innermost
+
+
+def _checked(status: str) -> str:
+    if status not in _STATUSES:
+        raise StoreError(f"no status {status!r}; there is {', '.join(_STATUSES)}")
+    return status
+
+
+def _traceback_of(error: BaseException) -> str:
+    return as_text("".join(traceback.format_exception(error)))

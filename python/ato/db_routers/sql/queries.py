@@ -1,0 +1,354 @@
+"""The queries behind `SQLFinder`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, Engine, Select, insert, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
+
+from ato.db_routers.sql import details
+from ato.db_routers.sql.engine import explain_failure, write
+from ato.db_routers.sql.opening import project_id
+from ato.db_routers.sql.reading import nearest, resolve_run, status_now
+from ato.db_routers.sql.schema import (
+    Artifact,
+    Experiment,
+    Fingerprint,
+    Metric,
+    MetricKey,
+    MetricSummary,
+    Project,
+)
+from ato.exceptions import StoreError, UnknownRunError
+
+__all__ = [
+    "MetricSeries",
+    "best_run",
+    "compare",
+    "find_project",
+    "find_run",
+    "get_or_create_project",
+    "insert_artifacts",
+    "metric_series",
+    "runs_in_project",
+    "similar_runs",
+    "similar_runs_by_trace",
+    "trace_statistics",
+]
+
+_AT_ONCE = 500  # ids in one query
+
+
+class MetricSeries(NamedTuple):
+    """The points of a metric: int64, float64 and float64 (seconds since 1970), of one length."""
+
+    steps: Any
+    values: Any
+    timestamps: Any
+
+
+def find_project(engine: Engine, name: str) -> Project | None:
+    """See `SQLFinder.find_project`."""
+    with Session(engine, expire_on_commit=False) as session:
+        return session.scalar(select(Project).where(Project.name == name))
+
+
+def get_or_create_project(engine: Engine, name: str) -> Project:
+    """See `SQLLogger.get_or_create_project`."""
+    found = find_project(engine, name)
+    if found is None:
+        write(engine, lambda connection: project_id(connection, name))
+        found = find_project(engine, name)
+    assert found is not None
+    return found
+
+
+def find_run(engine: Engine, run_id: int) -> Experiment | None:
+    """See `SQLFinder.find_run`."""
+    found = _load(engine, select(Experiment).where(Experiment.id == run_id))
+    return found[0] if found else None
+
+
+def runs_in_project(
+    engine: Engine,
+    name: str,
+    status: str | None,
+    tags: Sequence[str] | None,
+    limit: int | None,
+) -> list[Experiment]:
+    """See `SQLFinder.get_runs_in_project`."""
+    query = (
+        select(Experiment)
+        .join(Project, Project.id == Experiment.project_id)
+        .where(Project.name == name)
+        .order_by(Experiment.id.desc())
+    )
+    if status is not None:
+        # Whether a run has crashed is found out when it is read.
+        stored = "running" if status == "crashed" else status
+        query = query.where(Experiment.status == stored)
+    wanted = {tags} if isinstance(tags, str) else set(tags or ())
+    if limit is not None and not wanted and status not in {"running", "crashed"}:
+        query = query.limit(limit)
+    found = [
+        run
+        for run in _load(engine, query)
+        if (status is None or run.status == status) and wanted <= set(run.tags or [])
+    ]
+    return found[:limit][::-1]
+
+
+def best_run(
+    engine: Engine,
+    project_name: str,
+    key: str,
+    mode: Literal["max", "min"],
+    at: Literal["best", "last"],
+) -> Experiment:
+    """See `SQLFinder.find_best_run`."""
+    if mode not in {"max", "min"} or at not in {"best", "last"}:
+        raise StoreError(f"mode is 'max' or 'min', at is 'best' or 'last'; not {mode!r}, {at!r}")
+    best = MetricSummary.maximum if mode == "max" else MetricSummary.minimum
+    value = best if at == "best" else MetricSummary.last
+    with engine.connect() as connection:
+        project = _project_id(connection, project_name)
+        run_id = connection.scalar(
+            select(MetricSummary.run_id)
+            .join(MetricKey, MetricKey.id == MetricSummary.key_id)
+            .join(Experiment, Experiment.id == MetricSummary.run_id)
+            .where(MetricKey.key == key, Experiment.project_id == project, value.is_not(None))
+            .order_by(value.desc() if mode == "max" else value.asc(), MetricSummary.run_id)
+            .limit(1)
+        )
+        if run_id is None:
+            raise UnknownRunError(
+                f"no run of project {project_name!r} has a number for metric {key!r}; "
+                + nearest(key, _metric_keys(connection, project))
+            )
+    return _the_run(engine, run_id)
+
+
+def similar_runs(engine: Engine, run_id: int) -> list[Experiment]:
+    """See `SQLFinder.find_similar_runs`."""
+    run = _the_run(engine, run_id)
+    alike = select(Experiment).where(
+        Experiment.structural_hash == run.structural_hash, Experiment.id != run.id
+    )
+    return _load(engine, alike.order_by(Experiment.id))
+
+
+def similar_runs_by_trace(
+    engine: Engine, run_id: int, trace_id: str, trace_type: Literal["static", "runtime"]
+) -> list[Experiment]:
+    """See `SQLFinder.find_similar_runs_by_trace`."""
+    if trace_type not in {"static", "runtime"}:
+        raise StoreError(f"trace_type is 'static' or 'runtime', not {trace_type!r}")
+    run = _the_run(engine, run_id)
+    of_run = run.fingerprints if trace_type == "static" else run.runtime_fingerprints
+    if trace_id not in of_run:
+        raise UnknownRunError(
+            f"run {run.id} has no {trace_type} trace {trace_id!r}; {nearest(trace_id, list(of_run))}"
+        )
+    with engine.connect() as connection:
+        versions = (
+            _code_versions(connection, trace_id, None, "logic")
+            if trace_type == "static"
+            else details.output_versions(connection, trace_id, None)
+        )
+    ids = [other for other, found in versions.items() if found == of_run[trace_id]]
+    return _load_ids(engine, [other for other in ids if other != run.id])
+
+
+def trace_statistics(engine: Engine, project_name: str, trace_id: str) -> dict[str, Any]:
+    """See `SQLFinder.get_trace_statistics`."""
+    with engine.connect() as connection:
+        project = _project_id(connection, project_name)
+        versions = {
+            "static": _versions(_code_versions(connection, trace_id, project, "logic")),
+            "deep": _versions(_code_versions(connection, trace_id, project, "deep")),
+            "runtime": _versions(details.output_versions(connection, trace_id, project)),
+        }
+        if not any(versions.values()):
+            known = select(Fingerprint.trace_id).join(
+                Experiment, Experiment.id == Fingerprint.run_id
+            )
+            of_project = known.where(Experiment.project_id == project).distinct()
+            names = connection.scalars(of_project).all()
+            raise UnknownRunError(
+                f"project {project_name!r} has no trace {trace_id!r}; {nearest(trace_id, names)}"
+            )
+    return {
+        "project_name": project_name,
+        "trace_id": trace_id,
+        **{f"{kind}_trace_versions": len(found) for kind, found in versions.items()},
+        "versions": versions,
+    }
+
+
+def metric_series(engine: Engine, run_id: int, key: str) -> MetricSeries:
+    """See `SQLFinder.get_metrics`."""
+    with engine.connect() as connection:
+        key_id = connection.scalar(select(MetricKey.id).where(MetricKey.key == key))
+        order = (Metric.attempt, Metric.rank, Metric.process, Metric.sequence)
+        rows = connection.execute(
+            select(Metric.step, Metric.value, Metric.timestamp)
+            .where(Metric.run_id == run_id, Metric.key_id == key_id)
+            .order_by(*order)
+        ).all()
+        if not rows:
+            resolve_run(engine, run_id)
+            of_run = select(MetricKey.key).join(MetricSummary, MetricSummary.key_id == MetricKey.id)
+            names = connection.scalars(of_run.where(MetricSummary.run_id == run_id)).all()
+            raise UnknownRunError(f"run {run_id} has no metric {key!r}; {nearest(key, names)}")
+    steps, values, timestamps = zip(*rows, strict=True)
+    integers, floats = _array_makers()
+    return MetricSeries(integers(steps), floats(values), floats(timestamps))
+
+
+def compare(engine: Engine, run_ids: Sequence[int]) -> dict[str, Any]:
+    """See `SQLFinder.compare`."""
+    runs = [_the_run(engine, run_id) for run_id in run_ids]
+    with engine.connect() as connection:
+        lasts = [_last_values(connection, run.id) for run in runs]
+    configs = [
+        {key: entry.get("value") for key, entry in details.content(run).items()} for run in runs
+    ]
+    return {
+        "runs": [run.id for run in runs],
+        "config": _side_by_side(configs, only_differing=True),
+        "metrics": _side_by_side(lasts, only_differing=False),
+        "code": _side_by_side([run.fingerprints for run in runs], only_differing=True),
+    }
+
+
+def insert_artifacts(engine: Engine, run_id: int, rows: list[dict[str, Any]]) -> None:
+    """Write the rows that `artifacts.artifact_rows` made."""
+    resolve_run(engine, run_id)
+    # By table, where the column has its own name: `metadata` is taken on the class.
+    new = insert(Artifact.metadata.tables["artifacts"])
+    try:
+        write(engine, lambda c: c.execute(new, [{**row, "run_id": run_id} for row in rows]))
+    except DBAPIError as error:
+        raise explain_failure(error, engine) from error
+
+
+def _load(engine: Engine, query: Select[Any]) -> list[Experiment]:
+    """Runs, detached, each with the text of its config."""
+    with Session(engine, expire_on_commit=False) as session:
+        runs = list(session.scalars(query))
+        texts = _config_texts(session.connection(), {run.config_id for run in runs})
+    for run in runs:
+        now = status_now(run.status, run.host, run.pid, run.process_started)
+        set_committed_value(run, "status", now)
+        details.attach(run, engine, texts[run.config_id])
+    return runs
+
+
+def _load_ids(engine: Engine, ids: Sequence[int]) -> list[Experiment]:
+    found: list[Experiment] = []
+    for some in _chunks(sorted(ids)):
+        found += _load(
+            engine, select(Experiment).where(Experiment.id.in_(some)).order_by(Experiment.id)
+        )
+    return found
+
+
+def _the_run(engine: Engine, run_id: int) -> Experiment:
+    found = find_run(engine, resolve_run(engine, run_id))
+    assert found is not None
+    return found
+
+
+def _config_texts(connection: Connection, ids: Iterable[int]) -> dict[int, str | None]:
+    # As text: parsing a thousand configs takes longer than listing their runs.
+    table = details.CONFIG_TEXTS
+    texts: dict[int, str | None] = {}
+    for some in _chunks(sorted(ids)):
+        query = select(table.c.id, table.c.content).where(table.c.id.in_(some))
+        texts.update({row.id: row.content for row in connection.execute(query)})
+    return texts
+
+
+def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+
+
+def _project_id(connection: Connection, name: str) -> int:
+    found = connection.scalar(select(Project.id).where(Project.name == name))
+    if found is None:
+        names = connection.scalars(select(Project.name)).all()
+        raise UnknownRunError(f"there is no project {name!r}; {nearest(name, names)}")
+    return found
+
+
+def _metric_keys(connection: Connection, project: int) -> Sequence[str]:
+    query = (
+        select(MetricKey.key)
+        .join(MetricSummary, MetricSummary.key_id == MetricKey.id)
+        .join(Experiment, Experiment.id == MetricSummary.run_id)
+        .where(Experiment.project_id == project)
+        .distinct()
+    )
+    return connection.scalars(query).all()
+
+
+def _last_values(connection: Connection, run_id: int) -> dict[str, float]:
+    query = (
+        select(MetricKey.key, MetricSummary.last)
+        .join(MetricSummary, MetricSummary.key_id == MetricKey.id)
+        .where(MetricSummary.run_id == run_id)
+    )
+    return {row.key: row.last for row in connection.execute(query)}
+
+
+def _code_versions(
+    connection: Connection, trace_id: str, project: int | None, column: str
+) -> dict[int, str]:
+    """Run id → the fingerprint of the trace's code; where it was registered again, the last."""
+    query = (
+        select(Fingerprint.run_id, getattr(Fingerprint, column))
+        .where(Fingerprint.trace_id == trace_id, Fingerprint.role != "passed")
+        .order_by(Fingerprint.run_id, Fingerprint.id)
+    )
+    if project is not None:
+        query = query.join(Experiment, Experiment.id == Fingerprint.run_id).where(
+            Experiment.project_id == project
+        )
+    return {run_id: found for run_id, found in connection.execute(query) if found is not None}
+
+
+def _versions(by_run: dict[int, str]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for run_id in sorted(by_run):
+        version = found.setdefault(
+            by_run[run_id], {"fingerprint": by_run[run_id], "first_run": run_id, "runs": 0}
+        )
+        version["last_run"] = run_id
+        version["runs"] += 1
+    return list(found.values())
+
+
+def _side_by_side(
+    mappings: Sequence[dict[str, Any]], *, only_differing: bool
+) -> dict[str, list[Any]]:
+    keys = dict.fromkeys(key for mapping in mappings for key in mapping)
+    rows = {key: [mapping.get(key) for mapping in mappings] for key in keys}
+    if not only_differing:
+        return rows
+    return {key: row for key, row in rows.items() if any(item != row[0] for item in row)}
+
+
+def _array_makers() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    try:
+        import numpy as np  # whoever asks for arrays may have it; nothing else here needs it
+    except ImportError:
+        return (lambda items: array("q", items)), (lambda items: array("d", items))
+    return (
+        lambda items: np.asarray(items, dtype=np.int64),
+        lambda items: np.asarray(items, dtype=np.float64),
+    )

@@ -1,0 +1,116 @@
+"""Secrets: which config values are, and what is kept in their place.
+
+A keyed digest says whether a secret changed, and nothing else: the key stays in the user's state
+folder, so that a copy of the database is no help in guessing the value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MASK", "is_secret_key", "keyed_digest", "mask_command", "mask_write"]
+
+MASK = "<secret>"
+
+# Whole words only: `hf_token` and `api-key` are secrets, `max_tokens` and `tokenizer` are not.
+_SECRET_KEY = re.compile(
+    r"(?<![a-z0-9])(?:password|passwd|secret|token|api[_-]?key|access[_-]?key)(?![a-z0-9])"
+)
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_KEY_BYTES = 32
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a text value under this (dotted) key is a secret."""
+    return _SECRET_KEY.search(_CAMEL_CASE.sub("_", key).lower()) is not None
+
+
+def keyed_digest(fingerprint: str) -> str:
+    """What is kept in place of the fingerprint of a secret.
+
+    It begins with the name of the key, since digests under two keys say nothing about each other.
+    """
+    key = _key()
+    name = hashlib.sha256(key).hexdigest()[:8]
+    digest = hmac.new(key, fingerprint.encode("utf-8"), hashlib.sha256).hexdigest()
+    return f"keyed {name} {digest}"
+
+
+def mask_command(arguments: Sequence[str]) -> list[str]:
+    """The command line without the values of secrets: `token=x`, `--token=x`, `--token x`."""
+    masked: list[str] = []
+    value_follows = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        secret = is_secret_key(name.lstrip("-"))
+        if value_follows and not argument.startswith("-"):
+            masked.append(MASK)
+        elif secret and equals:
+            masked.append(f"{name}={MASK}")
+        else:
+            masked.append(argument)
+        value_follows = secret and not equals and argument.startswith("-")
+    return masked
+
+
+def mask_write(write: dict[str, Any], key: str) -> dict[str, Any]:
+    """A secret's `provenance.Write` as JSON: who wrote it and where, but not what."""
+    kept = dict(write)
+    for name in ("value_text", "replaced_text"):
+        if kept.get(name) is not None:
+            kept[name] = MASK
+    origin = kept.get("origin")
+    if isinstance(origin, dict) and "text" in origin and origin.get("kind") == "cli":
+        # The text of such an origin repeats the argument.
+        kept["origin"] = {**origin, "text": f"{key}={MASK}"}
+    return kept
+
+
+_kept_key: bytes | None = None
+
+
+def _key() -> bytes:
+    global _kept_key  # noqa: PLW0603 (one key for the process, read once)
+    if _kept_key is None:
+        _kept_key = _load_key(_state_folder() / "secret-key")
+    return _kept_key
+
+
+def _state_folder() -> Path:
+    named = os.environ.get("ATO_STATE_DIR")
+    if named:
+        return Path(named)
+    base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "ato"
+
+
+def _load_key(path: Path) -> bytes:
+    """Read the user's key, made on first use.
+
+    Where the folder cannot be written the key lasts as long as the process: its secrets then
+    compare with no other run's.
+    """
+    fresh = secrets.token_bytes(_KEY_BYTES)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Linked into place whole, so that no other process can read half a key.
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(fresh)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return path.read_bytes()
+        finally:
+            draft.unlink()
+    except OSError:
+        return fresh
+    return fresh

@@ -1,0 +1,221 @@
+"""What a run starts from: its config with provenance, the git state, the command line."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from ato.adict import ADict
+from ato.db_routers.sql.redaction import (
+    MASK,
+    is_secret_key,
+    keyed_digest,
+    mask_command,
+    mask_write,
+)
+from ato.db_routers.sql.text import as_text
+from ato.events import quiet_reads
+from ato.exceptions import ConfigTypeError, FingerprintError
+from ato.fingerprints import value_hex
+
+__all__ = [
+    "ConfigSnapshot",
+    "command_line",
+    "git_state",
+    "script_folder",
+    "snapshot",
+    "user_name",
+]
+
+_TEXT_LIMIT = 1000  # characters of a value that JSON has no form for
+_DEPTH_LIMIT = 50  # a list nested deeper is kept as text; it may contain itself
+_GIT_TIMEOUT = 10.0  # seconds
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+_SEED_KEY = re.compile(r"(?<![a-z0-9])seeds?(?![a-z0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSnapshot:
+    """A config as it was at one moment: `content` as in `schema.Config`."""
+
+    content: dict[str, dict[str, Any]]
+    secret_keys: frozenset[str]
+    seeds: dict[str, Any]
+    structural_hash: str | None
+    value_hash: str | None
+
+
+def snapshot(config: Mapping[str, Any]) -> ConfigSnapshot:
+    """Take down a config: every value, its fingerprint, and who wrote it.
+
+    Raises:
+        ConfigTypeError: it is no mapping.
+    """
+    if not isinstance(config, Mapping):
+        raise ConfigTypeError(
+            f"a config is a mapping (ADict, dict, …), not a {type(config).__name__}; "
+            "for other objects pass vars(config)"
+        )
+    with quiet_reads():
+        flat = dict(_flat(config))
+        secret = frozenset(k for k, v in flat.items() if isinstance(v, str) and is_secret_key(k))
+        content = {key: _entry(config, key, value, key in secret) for key, value in flat.items()}
+        structural, value_hash = _hashes(_masked(config, content) if secret else config)
+    seeds = {k: v for k, v in flat.items() if type(v) is int and _SEED_KEY.search(k.lower())}
+    return ConfigSnapshot(content, secret, seeds, structural, value_hash)
+
+
+def git_state(folder: Path) -> tuple[str | None, bool | None]:
+    """The commit checked out in `folder` and whether a tracked file differs from it.
+
+    `(None, None)` where there is no git or no repository.
+    """
+    try:
+        answer = subprocess.run(
+            # Optional locks would get into the way of a git command that the user runs meanwhile.
+            ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "-uno"],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            timeout=_GIT_TIMEOUT,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    commit, dirty = None, False
+    for line in answer.stdout.decode("utf-8", "replace").splitlines():
+        if line.startswith("# branch.oid "):
+            commit = line.removeprefix("# branch.oid ").strip()
+        elif not line.startswith("#"):
+            dirty = True
+    return (None if commit == "(initial)" else commit), dirty
+
+
+def script_folder() -> Path:
+    """The folder of the script that runs, else the current one."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    folder = Path(file).absolute().parent if file else Path.cwd()
+    return folder if folder.is_dir() else Path.cwd()
+
+
+def command_line() -> list[str]:
+    """The command that started this process, secrets masked."""
+    return mask_command([as_text(argument) for argument in sys.orig_argv])
+
+
+def user_name() -> str | None:
+    """The user's name, if the system knows one."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no entry anywhere
+        return None
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    to_flat = getattr(type(config), "to_flat", None)
+    if to_flat is not None:
+        yield from to_flat(config).items()
+        return
+    for name, value in config.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat_below(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def _flat_below(branch: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in _flat(branch):
+        yield prefix + key, value
+
+
+def _entry(config: Mapping[str, Any], key: str, value: object, secret: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {"value": MASK if secret else _json_form(value)}
+    entry["type"] = type(value).__name__
+    try:
+        fingerprint = value_hex(value)
+        entry["fingerprint"] = keyed_digest(fingerprint) if secret else fingerprint
+    except FingerprintError as error:
+        entry["fingerprint"] = None
+        entry["gap"] = str(error)
+    history = getattr(type(config), "history", None)
+    writes = [write.to_json() for write in history(config, key)] if history is not None else []
+    entry["history"] = [mask_write(write, key) for write in writes] if secret else writes
+    if secret:
+        entry["secret"] = True
+    return entry
+
+
+def _masked(config: Mapping[str, Any], content: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A plain copy in which secrets are their keyed digests, so that no hash of it tells them."""
+
+    def copied(branch: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        copy: dict[str, Any] = {}
+        for name, value in branch.items():
+            key = f"{prefix}{name}"
+            if isinstance(value, Mapping):
+                copy[name] = copied(value, f"{key}.")
+            else:
+                secret = content.get(key, {}).get("secret", False)
+                copy[name] = content[key]["fingerprint"] if secret else value
+        return copy
+
+    return copied(config, "")
+
+
+def _hashes(config: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Structural and value hash; `None` for what a value without fingerprint does not allow."""
+    wrapped = config if isinstance(config, ADict) else ADict(config)
+    hashes: list[str | None] = []
+    for method in (wrapped.get_structural_hash, wrapped.get_value_hash):
+        try:
+            hashes.append(str(method()))
+        except FingerprintError:
+            hashes.append(None)  # the entry of that key says why
+    return hashes[0], hashes[1]
+
+
+def _json_form(value: object) -> Any:
+    """The value itself where JSON has a form for it, else a text."""
+    try:
+        return _as_json(value, 0)
+    except TypeError:
+        return _rendered(value)
+
+
+def _as_json(value: object, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    # A subclass (an enum's member, a NumPy float) is kept as what it is a kind of, whatever its own
+    # conversion would say.
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if depth < _DEPTH_LIMIT:
+        if type(value) in (list, tuple):
+            return [_as_json(item, depth + 1) for item in value]  # type: ignore[attr-defined]
+        if isinstance(value, dict) and all(type(key) is str for key in value):
+            return {key: _as_json(item, depth + 1) for key, item in value.items()}
+    raise TypeError
+
+
+def _rendered(value: object) -> str:
+    if isinstance(value, PurePath):
+        return as_text(value)
+    if isinstance(value, type) or callable(value):
+        name = getattr(value, "__qualname__", None)
+        if name:
+            return f"{getattr(value, '__module__', '?')}.{name}"
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 (a broken __repr__ is no reason to lose the run)
+        text = f"<{type(value).__name__}>"
+    return _ADDRESS.sub("", text)[:_TEXT_LIMIT]
