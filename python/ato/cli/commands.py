@@ -1,0 +1,161 @@
+"""The commands of `ato`. Exit status: 0 answered, 1 the runs can't be compared, 2 bad arguments."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ato import __version__
+from ato.cli.demo import demo
+from ato.exceptions import AtoError
+
+__all__ = ["main"]
+
+_DB_HELP = "Path or URL of the store; otherwise ATO_DB, otherwise experiments.db in this folder."
+_db_option = click.option("--db", metavar="URL", help=_DB_HELP)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Print Ato's own errors as one message, without a traceback, and exit with status 2."""
+
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except (AtoError, LookupError) as error:
+            if isinstance(error, LookupError) and not isinstance(error, AtoError):
+                message = str(error.args[0]) if error.args else str(error)
+            else:
+                message = str(error)
+            click.echo(f"ato: {message}", err=True)
+            sys.exit(2)
+
+    return guarded
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ato")
+def main() -> None:
+    """Ato: why did this result change?"""
+
+
+@main.command()
+@click.argument("run_a", metavar="A")
+@click.argument("run_b", metavar="B")
+@click.option("--metric", help="The metric to ask about; otherwise the one logged last in both.")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+@click.option("--output", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("--all", "everything", is_flag=True, help="Print every list in full.")
+@_db_option
+@_plain_errors
+def why(
+    run_a: str,
+    run_b: str,
+    metric: str | None,
+    format_: str,
+    output: Path | None,
+    everything: bool,
+    db: str | None,
+) -> None:
+    """Explain why run B has another result than run A.
+
+    A and B are run ids, `latest`, `latest~1`, or unique run names.
+    """
+    from ato.explain import why as explain_runs  # SQLAlchemy loads
+    from ato.explain.render.text import render_text
+
+    answer = explain_runs(run_a, run_b, db=db, metric=metric)
+    if format_ == "json":
+        _write(json.dumps(answer.to_dict(), indent=2, ensure_ascii=False), output)
+    elif output is not None:
+        _write(render_text(answer, everything=everything), output)
+    else:
+        _print_answer(answer, everything)
+    sys.exit(1 if answer.verdict == "incomparable" else 0)
+
+
+@main.command()
+@click.option("--project", help="Only the runs of this project.")
+@click.option("--status", help="Only runs with this status.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only so many, the newest.")
+@_json_option
+@_db_option
+@_plain_errors
+def runs(
+    project: str | None, status: str | None, limit: int | None, as_json: bool, db: str | None
+) -> None:
+    """List the runs of a store, the newest last."""
+    from ato.cli.tables import run_row, run_table  # SQLAlchemy loads
+
+    finder = _finder(db)
+    projects = finder.find_projects() if project is None else [project]
+    if project is not None and finder.find_project(project) is None:
+        known = ", ".join(finder.find_projects()) or "none"
+        raise LookupError(f"there is no project {project!r}; there is: {known}")
+    found = [
+        run
+        for name in projects
+        for run in finder.get_runs_in_project(name, status=status, limit=limit)
+    ]
+    found.sort(key=lambda run: run.id)
+    rows = [run_row(run) for run in found[-limit:] if limit] if limit else [*map(run_row, found)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False, default=str))
+    else:
+        run_table(rows, several_projects=len(projects) > 1)
+
+
+@main.command()
+@click.argument("run", metavar="RUN")
+@_json_option
+@_db_option
+@_plain_errors
+def show(run: str, as_json: bool, db: str | None) -> None:
+    """Show one run: its config with who set each value, metrics, code and calls."""
+    from ato.cli.tables import print_run, run_details  # SQLAlchemy loads
+    from ato.db_routers.sql.reading import load_run, open_store, resolve_run
+
+    engine = open_store(db)
+    try:
+        records = load_run(engine, resolve_run(engine, run))
+    finally:
+        engine.dispose()
+    if as_json:
+        click.echo(json.dumps(run_details(records), indent=2, ensure_ascii=False, default=str))
+    else:
+        print_run(records)
+
+
+main.add_command(demo)
+
+
+def _finder(db: str | None) -> Any:
+    from ato.db_routers.sql.engine import store_url  # SQLAlchemy loads
+    from ato.db_routers.sql.manager import SQLFinder
+
+    return SQLFinder(store_url(db))
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(text)
+    else:
+        output.write_text(text + "\n", encoding="utf-8")
+
+
+def _print_answer(answer: Any, everything: bool) -> None:
+    from rich.console import Console  # loads for terminals only
+
+    from ato.explain.render.text import render_text, write_text
+
+    if sys.stdout.isatty():
+        write_text(answer, Console(highlight=False), everything=everything)
+    else:
+        click.echo(render_text(answer, everything=everything))

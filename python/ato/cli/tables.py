@@ -1,0 +1,160 @@
+"""Runs as tables for the terminal, and as plain data for JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ato.db_routers.sql.reading import RunRecords
+from ato.db_routers.sql.schema import Experiment
+from ato.provenance import Write
+
+__all__ = ["print_run", "run_details", "run_row", "run_table"]
+
+_STYLES = {"completed": "green", "running": "cyan", "failed": "red", "crashed": "red"}
+
+
+def run_row(run: Experiment) -> dict[str, Any]:
+    """One run of a list: id, name, project, status, times, and the last value of each metric."""
+    last: dict[str, float] = {}
+    for point in run.metrics:
+        last[point.key] = _json_number(point.value)
+    return {
+        "id": run.id,
+        "name": run.name,
+        "project": run.project_name,
+        "status": run.status,
+        "started": run.start_time,
+        "ended": run.end_time,
+        "tags": list(run.tags or []),
+        "metrics": last,
+    }
+
+
+def _json_number(value: float) -> Any:
+    # JSON has no NaN and no infinity; their names are what a reader expects to see.
+    return value if math.isfinite(value) else str(value)
+
+
+def run_table(rows: list[dict[str, Any]], *, several_projects: bool) -> None:
+    """Print a list of runs."""
+    table = Table(box=None, header_style="bold")
+    for title in ("run", "name", *(("project",) if several_projects else ()), "status", "started"):
+        table.add_column(title, no_wrap=title == "run")
+    table.add_column("last metrics")
+    for row in rows:
+        status = row["status"]
+        project = (row["project"],) if several_projects else ()
+        metrics = "  ".join(f"{key} {_number(value)}" for key, value in row["metrics"].items())
+        table.add_row(
+            str(row["id"]),
+            row["name"] or "",
+            *project,
+            f"[{_STYLES.get(status, 'yellow')}]{status}",
+            f"{row['started']:%Y-%m-%d %H:%M:%S}",
+            metrics,
+        )
+    _console().print(table if rows else "no runs")
+
+
+def run_details(records: RunRecords) -> dict[str, Any]:
+    """Everything that `show` knows of a run, as plain data."""
+    series: dict[str, list[Any]] = {}
+    for point in records.metrics:
+        series.setdefault(point.key, []).append([point.step, _json_number(point.value)])
+    traced: dict[str, int] = {}
+    for call in records.calls:
+        if call.kind == "call":
+            traced[call.trace_id] = traced.get(call.trace_id, 0) + 1
+    return {
+        "id": records.id,
+        "name": records.name,
+        "project": records.project,
+        "status": records.status,
+        "error": records.error,
+        "started": records.start_time,
+        "ended": records.end_time,
+        "command": records.command,
+        "git_commit": records.git_commit,
+        "git_dirty": records.git_dirty,
+        "structural_hash": records.structural_hash,
+        "value_hash": records.value_hash,
+        "config": {
+            key: {"value": entry["value"], "history": entry["history"]}
+            for key, entry in records.config.items()
+        },
+        "metrics": series,
+        "code": [
+            {"trace_id": code.trace_id, "role": code.role, "logic": code.logic, "deep": code.deep}
+            for code in records.codes
+        ],
+        "calls": traced,
+        "inputs": [{"path": file.path, "digest": file.digest} for file in records.inputs],
+    }
+
+
+def print_run(records: RunRecords) -> None:
+    """Print one run."""
+    console = _console()
+    title = f"run {records.id}" + (f" ({records.name})" if records.name else "")
+    console.print(f"[bold]{title}[/]  project {records.project}, {records.status}")
+    ended = f", ended {records.end_time:%H:%M:%S}" if records.end_time else ""
+    console.print(f"started {records.start_time:%Y-%m-%d %H:%M:%S}{ended}")
+    console.print(f"command {' '.join(records.command)}", markup=False)
+    if records.git_commit:
+        dirty = ", with uncommitted changes" if records.git_dirty else ""
+        console.print(f"commit  {records.git_commit[:12]}{dirty}")
+    if records.error:
+        console.print(records.error.strip(), style="red", markup=False)
+    console.print(_config_table(records))
+    details = run_details(records)
+    console.print(_metric_table(details["metrics"]))
+    console.print(_code_table(records, details["calls"]))
+    for file in records.inputs:
+        console.print(f"read {file.path}  BLAKE3 {(file.digest or 'unknown')[:16]}", markup=False)
+
+
+def _config_table(records: RunRecords) -> Table:
+    table = Table(box=None, header_style="bold")
+    for title in ("config", "value", "set by"):
+        table.add_column(title)
+    for key, entry in records.config.items():
+        history = entry["history"] or []
+        origin = str(Write.from_json(history[-1]).origin) if history else ""
+        table.add_row(_plain(key), _plain(repr(entry["value"])), _plain(origin))
+    return table
+
+
+def _metric_table(series: dict[str, list[Any]]) -> Table:
+    table = Table(box=None, header_style="bold")
+    for title in ("metric", "points", "first", "last"):
+        table.add_column(title, justify="left" if title == "metric" else "right")
+    for key, points in series.items():
+        first, last = points[0][1], points[-1][1]
+        table.add_row(_plain(key), str(len(points)), _number(first), _number(last))
+    return table
+
+
+def _code_table(records: RunRecords, calls: dict[str, int]) -> Table:
+    table = Table(box=None, header_style="bold")
+    for title in ("code", "role", "logic", "deep", "recorded calls"):
+        table.add_column(title, justify="right" if title == "recorded calls" else "left")
+    for code in records.codes:
+        count = str(calls.get(code.trace_id, 0)) if code.role == "runtime" else ""
+        table.add_row(_plain(code.trace_id), code.role, code.logic[:12], code.deep[:12], count)
+    return table
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _console() -> Console:
+    return Console(highlight=False)
