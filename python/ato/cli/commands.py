@@ -105,7 +105,7 @@ def runs(
         for run in finder.get_runs_in_project(name, status=status, limit=limit)
     ]
     found.sort(key=lambda run: run.id)
-    rows = [run_row(run) for run in found[-limit:] if limit] if limit else [*map(run_row, found)]
+    rows = [run_row(run) for run in (found[-limit:] if limit else found)]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False, default=str))
     else:
