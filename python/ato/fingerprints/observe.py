@@ -92,6 +92,7 @@ class _Watch:
         self._known: set[int] = set()
         self._open: list[int] = []
         self._unseen: list[str] = []
+        self._whole_value: object = None
 
     def expand(self, value: Any, path: str, budget: int) -> int:
         """Add the leaves of `value`; return how many there are, `budget` at most."""
@@ -122,6 +123,8 @@ class _Watch:
                 return described.kind, {**described.content(), **described.passing}
             return plan.reduce(obj)
         except Exception as error:  # noqa: BLE001 (the rest of the leaf still counts; a gap says so)
+            if obj is self._whole_value:
+                raise
             self._unseen.append(_reason(error))
             return "not watched", type_name(type(obj))
 
@@ -192,6 +195,7 @@ class _Watch:
 
     def _whole(self, value: Any, path: str, text: str | None) -> None:
         """Add `value` as one leaf."""
+        self._whole_value = value
         digest = digest_value(value, SCHEME, self.reduce, path)
         self.leaves[path] = Leaf(digest, type(value).__name__, text=_short(text))
         self._close_gaps(path)
