@@ -93,16 +93,6 @@ def _same(a: Any, b: Any) -> bool:
     if a is None or type(a) in (bool, int, str, bytes):
         return bool(a == b)
     try:
-        return value_hex(_plain(a)) == value_hex(_plain(b))
+        return value_hex(a) == value_hex(b)
     except FingerprintError:
         return a is b
-
-
-def _plain(value: Any) -> Any:
-    """Make the mappings inside a list plain: which class of mapping holds the values is no matter."""
-    if isinstance(value, Mapping):
-        items = dict.items(value) if isinstance(value, dict) else value.items()
-        return {key: _plain(item) for key, item in items}
-    if type(value) in (list, tuple):
-        return type(value)(_plain(item) for item in value)
-    return value

@@ -36,6 +36,7 @@ __all__ = [
     "pop_frame",
     "push_frame",
     "quiet_reads",
+    "reads_are_quiet",
     "recording_in_context",
     "report_failure",
     "thread_role",
@@ -297,6 +298,11 @@ def quiet_reads() -> Iterator[None]:
         yield
     finally:
         _quiet.reset(token)
+
+
+def reads_are_quiet() -> bool:
+    """Whether reads in this context are Ato's own."""
+    return _quiet.get() > 0
 
 
 def when_run_opens(target: str) -> None:

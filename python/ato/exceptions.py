@@ -9,7 +9,8 @@ mapping keeps working:
     │   ├── ConfigTypeError        (TypeError)
     │   ├── ConfigValueError       (ValueError)
     │   ├── FrozenConfigError      (TypeError)
-    │   └── ConfigFileError        (ValueError)
+    │   ├── ConfigFileError        (ValueError)
+    │   └── MissingFileError       (FileNotFoundError)
     ├── ScopeError                 a scope, its views, the command line
     │   ├── UnknownViewError       (LookupError)
     │   ├── ViewChainError         (ValueError)
@@ -65,6 +66,10 @@ class FrozenConfigError(ConfigError, TypeError):
 
 class ConfigFileError(ConfigError, ValueError):
     """A config file cannot be read as what its extension says; the message has file and line."""
+
+
+class MissingFileError(ConfigError, FileNotFoundError):
+    """There is no config file of this name; the message names the nearest."""
 
 
 class ScopeError(AtoError):

@@ -17,13 +17,25 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["MISSING", "History", "Origin", "Source", "Write", "caller", "dotted", "value_text"]
+__all__ = [
+    "MISSING",
+    "PLAIN",
+    "History",
+    "Origin",
+    "Source",
+    "Write",
+    "caller",
+    "dotted",
+    "explain",
+    "shown_path",
+    "value_text",
+]
 
 OriginKind = Literal["view", "cli", "lazy", "file", "code", "default"]
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 (as in co_filename)
 _ADDRESS = re.compile(r" (?:object )?at 0x[0-9A-Fa-f]+")
-_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _SPECIAL = frozenset(".[]")
 _LONGEST_TEXT = 200
 _LONGEST_CONTAINER = 50
@@ -142,14 +154,11 @@ class _Shown(NamedTuple):
     type: str
 
 
-class _Entry(NamedTuple):
-    key: str
-    value: object
-    replaced: object
-    source: Source | Origin | None
-    code: CodeType | None
-    instruction: int
-    read_count: int
+# What a write leaves behind: key, value, what it replaced, who wrote, the code object and its
+# instruction, and how many keys the view had read. A plain tuple: a named one takes as long to make
+# as all the rest of a write. A finished write, from a pickle or the store, is (key, Write).
+_Entry = tuple[str, object, object, "Source | Origin | None", "CodeType | None", int, int]
+_Kept = _Entry | tuple[str, Write]
 
 
 class History:
@@ -159,29 +168,32 @@ class History:
     may say who would have set it.
     """
 
-    __slots__ = ("_entries", "hint", "source")
+    __slots__ = ("_by_key", "_entries", "_indexed", "hint", "source")
 
     def __init__(self) -> None:
-        self._entries: list[_Entry | tuple[str, Write]] = []
+        self._entries: list[_Kept] = []
+        # Entries by key, up to the number `_indexed`: made when someone asks, not when one writes.
+        self._by_key: dict[str, list[_Kept]] = {}
+        self._indexed = 0
         self.source: Source | Origin | None = None
         self.hint: Callable[[str], str | None] | None = None
 
     def record(self, key: str, value: object, replaced: object) -> None:
         """Keep a write of `value` to the dotted `key`; `MISSING` stands for no value."""
-        if type(value) not in _PLAIN:
+        if type(value) not in PLAIN:
             value = _shown(value)
-        if type(replaced) not in _PLAIN:
+        if type(replaced) not in PLAIN:
             replaced = _shown(replaced)
         source = self.source
-        if type(source) is Origin:
-            self._entries.append(_Entry(key, value, replaced, source, None, 0, 0))
+        if isinstance(source, Origin):
+            self._entries.append((key, value, replaced, source, None, 0, 0))
             return
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame.f_code.co_filename.startswith(_OWN):
             frame = frame.f_back
         code, instruction = (None, 0) if frame is None else (frame.f_code, frame.f_lasti)
-        reads = 0 if source is None else len(source.reads)  # type: ignore[union-attr]
-        self._entries.append(_Entry(key, value, replaced, source, code, instruction, reads))
+        reads = 0 if source is None else len(source.reads)
+        self._entries.append((key, value, replaced, source, code, instruction, reads))
 
     @contextmanager
     def writing(self, source: Source | Origin | None) -> Iterator[None]:
@@ -195,18 +207,23 @@ class History:
 
     def writes(self, key: str) -> list[Write]:
         """Return the writes to the dotted `key`, oldest first."""
-        return [_write(entry) for entry in self._entries if entry[0] == key]
+        return [_write(entry) for entry in self._index().get(key, ())]
 
     def last(self, key: str) -> Write | None:
         """Return the write that gave `key` the value it has."""
-        for entry in reversed(self._entries):
-            if entry[0] == key:
-                return _write(entry)
-        return None
+        entries = self._index().get(key)
+        return _write(entries[-1]) if entries else None
 
     def keys(self) -> list[str]:
         """Return every dotted key that was ever written, in the order of the first write."""
-        return list(dict.fromkeys(entry[0] for entry in self._entries))
+        return list(self._index())
+
+    def _index(self) -> dict[str, list[_Kept]]:
+        while self._indexed < len(self._entries):
+            entry = self._entries[self._indexed]
+            self._by_key.setdefault(entry[0], []).append(entry)
+            self._indexed += 1
+        return self._by_key
 
     def copy(self) -> History:
         """Return a history that goes its own way from here."""
@@ -230,20 +247,19 @@ class History:
         return [(entry[0], _write(entry)) for entry in self._entries]
 
     def __setstate__(self, state: list[tuple[str, Write]]) -> None:
+        self.__init__()  # type: ignore[misc]
         self._entries = list(state)
-        self.source = None
-        self.hint = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> History:
-        copied = memo.get(id(self))
+        copied: History | None = memo.get(id(self))
         if copied is None:
             copied = memo[id(self)] = self.copy()
-        return copied  # type: ignore[no-any-return]
+        return copied
 
 
 def value_text(value: object) -> str:
     """Render a value in one short line, without addresses and without touching a device."""
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return _cut(repr(value))
     if value is MISSING:
         return "(deleted)"
@@ -260,7 +276,7 @@ def caller() -> tuple[str | None, int | None]:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
-    return (None, None) if frame is None else (_relative(frame.f_code.co_filename), frame.f_lineno)
+    return (None, None) if frame is None else (shown_path(frame.f_code.co_filename), frame.f_lineno)
 
 
 def dotted(prefix: str, key: object) -> str:
@@ -268,9 +284,42 @@ def dotted(prefix: str, key: object) -> str:
 
     So `{'a': {'b': 1}}` has the path `a.b`, and `{'a.b': 1}` has `['a.b']`.
     """
-    if isinstance(key, str) and key and _SPECIAL.isdisjoint(key):
+    if isinstance(key, str) and (key.isidentifier() or (key and _SPECIAL.isdisjoint(key))):
         return f"{prefix}.{key}" if prefix else key
     return f"{prefix}[{key!r}]"
+
+
+def shown_path(filename: str) -> str:
+    """Return a file's path relative to the working folder if it lies below it, else as given."""
+    path = Path(filename)
+    try:
+        return path.resolve().relative_to(Path.cwd()).as_posix() if path.is_absolute() else filename
+    except (ValueError, OSError):
+        return filename
+
+
+def explain(key: str, writes: list[Write]) -> str:
+    """Say in text who set `key`, and what lost.
+
+    lr = 0.01
+      set by the command line: lr=0.01 (argument 3)
+      over   0.1    view high_lr, train.py:18
+      over   0.001  view defaults, train.py:12
+    """
+    last, earlier = writes[-1], writes[-2::-1]
+    the = "the " if last.origin.kind == "cli" else ""
+    verb = "deleted by" if last.type == "deleted" else "set by"
+    lines = [f"{key} = {last.value_text}", f"  {verb} {the}{last.origin}{_derived(last)}"]
+    width = max((len(write.value_text) for write in earlier), default=0)
+    lines += [
+        f"  over   {write.value_text:<{width}}  {write.origin}{_derived(write)}"
+        for write in earlier
+    ]
+    return "\n".join(lines)
+
+
+def _derived(write: Write) -> str:
+    return f"; derived from {', '.join(write.derived_from)}" if write.derived_from else ""
 
 
 def _container_text(value: Any) -> str:
@@ -298,7 +347,7 @@ def _object_text(value: Any) -> str:
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         return f"{kind.__name__} of {len(value)}"
     # A default repr holds an address; one that the class wrote is what its author wants shown.
-    return text if kind.__repr__ is object.__repr__ else _ADDRESS.sub("", repr(value))
+    return text if kind.__repr__ == object.__repr__ else _ADDRESS.sub("", repr(value))
 
 
 def _cut(text: str) -> str:
@@ -316,18 +365,22 @@ def _shown(value: object) -> object:
         return _Shown(name, name)
 
 
-def _write(entry: _Entry | tuple[str, Write]) -> Write:
-    if not isinstance(entry, _Entry):
+def _write(entry: _Kept) -> Write:
+    if len(entry) == 2:
         return entry[1]
-    text, kind = _described(entry.value)
-    replaced = None if entry.replaced is MISSING else _described(entry.replaced)[0]
-    if isinstance(entry.source, Origin):
-        return Write(text, kind, entry.source, replaced)
-    derived: tuple[str, ...] = ()
-    if entry.source is not None:
-        reads = dict.fromkeys(entry.source.reads[: entry.read_count])
-        derived = tuple(key for key in reads if key != entry.key)
-    return Write(text, kind, _origin(entry), replaced, derived)
+    key, value, old, source, code, instruction, read_count = entry
+    text, kind = _described(value)
+    replaced = None if old is MISSING else _described(old)[0]
+    if isinstance(source, Origin):
+        return Write(text, kind, source, replaced)
+    file, line = None, None
+    if code is not None:
+        file, line = shown_path(code.co_filename), _line(code, instruction)
+    if source is None:
+        name = "" if code is None or code.co_name == "<module>" else code.co_name
+        return Write(text, kind, Origin("code", name, file, line), replaced)
+    derived = dict.fromkeys(name for name in source.reads[:read_count] if name != key)
+    return Write(text, kind, Origin(source.kind, source.text, file, line), replaced, tuple(derived))
 
 
 def _described(value: object) -> tuple[str, str]:
@@ -338,17 +391,6 @@ def _described(value: object) -> tuple[str, str]:
     return value_text(value), type(value).__name__
 
 
-def _origin(entry: _Entry) -> Origin:
-    file, line = None, None
-    if entry.code is not None:
-        file = _relative(entry.code.co_filename)
-        line = _line(entry.code, entry.instruction)
-    if isinstance(entry.source, Source):
-        return Origin(entry.source.kind, entry.source.text, file, line)
-    name = "" if entry.code is None else entry.code.co_name
-    return Origin("code", "" if name == "<module>" else name, file, line)
-
-
 def _line(code: CodeType, instruction: int) -> int:
     line = code.co_firstlineno
     for start, end, number in code.co_lines():
@@ -356,11 +398,3 @@ def _line(code: CodeType, instruction: int) -> int:
             return number if number is not None else line
         line = number if number is not None else line
     return line
-
-
-def _relative(filename: str) -> str:
-    path = Path(filename)
-    try:
-        return path.resolve().relative_to(Path.cwd()).as_posix() if path.is_absolute() else filename
-    except (ValueError, OSError):
-        return filename

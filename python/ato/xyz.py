@@ -66,9 +66,7 @@ def loads(text: str) -> Any:
     return loads_with_lines(text)[0]
 
 
-def loads_with_lines(
-    text: str, name: str = "<text>"
-) -> tuple[Any, dict[tuple[str, ...], int]]:
+def loads_with_lines(text: str, name: str = "<text>") -> tuple[Any, dict[tuple[str, ...], int]]:
     """Read XYZ text, and say on which line each key stands."""
     reader = _Reader(text, name)
     return reader.document(), reader.key_lines
@@ -143,7 +141,7 @@ def _json_text(text: str) -> str:
 
 
 def _reads_as_itself(text: str) -> bool:
-    if not text or text != text.strip() or text[0] in "\"#" or " #" in text or "\t#" in text:
+    if not text or text != text.strip() or text[0] in '"#' or " #" in text or "\t#" in text:
         return False
     return text not in ("{}", "[]") and _plain_scalar(text) is text
 
@@ -232,7 +230,7 @@ class _Reader:
         if rest is not None and not rest.startswith("#"):
             return self.value(rest, line)
         if self.position == len(self.lines) or self.lines[self.position].indent <= line.indent:
-            raise self.error(line, "a value is missing; an empty text is written \"\"")
+            raise self.error(line, 'a value is missing; an empty text is written ""')
         return self.block(self.lines[self.position].indent, path)
 
     def value(self, text: str, line: _Line) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from ato.exceptions import ConfigTypeError
 __all__ = ["Loaded", "plain"]
 
 _SCALARS = (type(None), bool, int, float, str)
-_TIMES = (datetime.datetime, datetime.date, datetime.time)
+_TIMES = (dt.datetime, dt.date, dt.time)
 
 
 class Loaded(NamedTuple):

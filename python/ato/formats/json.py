@@ -43,18 +43,18 @@ def _key_lines(text: str, name: str) -> dict[tuple[str, ...], int]:
     pending: str | None = None
     number = 1
     for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token == "\n":
+        mark = match[0]
+        if mark == "\n":
             number += 1
-        elif token in "{[":
-            path.append("" if token == "{" else 0)
-        elif token in "}]":
+        elif mark in "{[":
+            path.append("" if mark == "{" else 0)
+        elif mark in "}]":
             path.pop()
-        elif token == "," and isinstance(path[-1], int):
+        elif mark == "," and isinstance(path[-1], int):
             path[-1] += 1
-        elif token[0] == '"':
-            pending = token
-        elif token == ":" and pending is not None:
+        elif mark[0] == '"':
+            pending = mark
+        elif mark == ":" and pending is not None:
             path[-1] = json.loads(pending)
             place = tuple(str(part) for part in path)
             if place in lines:

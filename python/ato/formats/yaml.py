@@ -111,7 +111,7 @@ def _loader_class() -> Any:
     import yaml  # loads on first use
 
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    loader = type("AtoSafeLoader", (base,), {})
+    loader: Any = type("AtoSafeLoader", (base,), {})
     loader.add_implicit_resolver(_FLOAT_TAG, _EXPONENT, _FIRST)
     return loader
 
@@ -123,6 +123,6 @@ def _dumper_class() -> Any:
     base = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     # A text that looks like `1e-3` must be quoted, or it would be read back as a number. Aliases
     # are for graphs; a config is a tree, and two equal lists are written twice.
-    dumper = type("AtoSafeDumper", (base,), {"ignore_aliases": lambda self, data: True})  # noqa: ARG005
+    dumper: Any = type("AtoSafeDumper", (base,), {"ignore_aliases": lambda self, data: True})  # noqa: ARG005
     dumper.add_implicit_resolver(_FLOAT_TAG, _EXPONENT, _FIRST)
     return dumper

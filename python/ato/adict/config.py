@@ -1,0 +1,393 @@
+"""ADict: a nested, mutable mapping with attribute access, which knows what was read and who wrote."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from ato import diff as diff_room
+from ato import formats, xyz
+from ato.adict.files import merge_file, read_file, write_file
+from ato.adict.node import (
+    DEFROSTABLE,
+    FOR_GOOD,
+    Node,
+    State,
+    blank,
+    fill,
+    get_or,
+    nodes,
+    pairs,
+    place,
+    report_below,
+    reserve,
+    set_raw,
+    set_state,
+    state_of,
+    unknown_key,
+)
+from ato.adict.structure import plain, structure_hash, structure_text
+from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
+from ato.fingerprints import value_hex
+from ato.provenance import MISSING, PLAIN, History, Write, dotted
+
+__all__ = ["ADict"]
+
+
+class ADict(Node):
+    """A mapping whose keys are attributes too, nested by conversion.
+
+    Mappings that are put in, inside lists and tuples as well, become ADicts. A node has one place:
+    an ADict that already stands in a config is copied when it is put into another.
+
+    Args:
+        mappings: mappings and iterables of pairs; later ones win.
+        default: what a missing key gives: a value, or a callable whose result is stored.
+        items: more keys.
+
+    Raises:
+        ConfigTypeError: for anything else than a mapping or pairs.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, *mappings: Any, default: Any = MISSING, **items: Any) -> None:
+        state = State("", None)
+        state.default = default
+        set_state(self, state)
+        for mapping in mappings:
+            fill(self, pairs(mapping), state)
+        if items:
+            fill(self, items.items(), state)
+
+    @classmethod
+    def auto(cls, *mappings: Any, **items: Any) -> Self:
+        """Make a config whose missing keys become nested configs when they are written through."""
+        config = cls(*mappings, **items)
+        for node in nodes(config):
+            state_of(node).auto = True
+        return config
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read a config file; see `load`. A `.py` file is executed."""
+        return cls().load(path)
+
+    # ---------------------------------------------------------------- reading
+
+    def get_value_by_name(self, name: str) -> Any:
+        """Return the value at a dotted path."""
+        value: Any = self
+        for key in name.split("."):
+            if not isinstance(value, ADict):
+                raise UnknownKeyError(f"no key {name!r}: what stands before {key!r} has no keys")
+            value = value[key]
+        return value
+
+    def raw(self, name: Any, default: Any = None) -> ADict:
+        """Return `ADict(key=…, value=…)`, past the config's default and without counting as a read."""
+        return ADict(key=name, value=dict.get(self, name, default))
+
+    def __dir__(self) -> list[str]:
+        names = [key for key in dict.keys(self) if isinstance(key, str) and key.isidentifier()]
+        return sorted({*object.__dir__(self), *names})
+
+    @property
+    def accessed_keys(self) -> set[str]:
+        """The dotted paths of the leaves that were read."""
+        return {
+            dotted(state.prefix, key)
+            for state in (state_of(node) for node in nodes(self))
+            for key in state.reads
+        }
+
+    def get_minimal_config(self) -> ADict:
+        """Return a config that holds only what was read."""
+        return _minimal(self)
+
+    # ---------------------------------------------------------------- writing
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Remove `key` and return its value, or `default` where there is none."""
+        if not dict.__contains__(self, key):
+            if default:
+                return default[0]
+            raise unknown_key(self, key)
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Remove and return the last item."""
+        if not self:
+            raise UnknownKeyError("the config is empty")
+        key = next(dict.__reversed__(self))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """Remove every key."""
+        for key in list(dict.keys(self)):
+            del self[key]
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """Return the value of `key`, after setting it to `default` where there is none."""
+        if not dict.__contains__(self, key):
+            self[key] = default
+        return self[key]
+
+    def update(  # type: ignore[override]
+        self, *mappings: Any, recurrent: bool = False, **items: Any
+    ) -> Self:
+        """Take over items; with `recurrent` mappings merge into the branches that are there."""
+        for given in (*map(pairs, mappings), items.items()):
+            for key, value in given:
+                branch = get_or(self, key)
+                if recurrent and isinstance(branch, ADict) and isinstance(value, Mapping):
+                    branch.update(value, recurrent=True)
+                else:
+                    self[key] = value
+        return self
+
+    def update_if_absent(self, *mappings: Any, recurrent: bool = False, **items: Any) -> Self:
+        """Take over the items whose keys are missing; with `recurrent` inside branches too."""
+        for given in (*map(pairs, mappings), items.items()):
+            for key, value in given:
+                branch = get_or(self, key, MISSING)
+                if branch is MISSING:
+                    self[key] = value
+                elif recurrent and isinstance(branch, ADict) and isinstance(value, Mapping):
+                    branch.update_if_absent(value, recurrent=True)
+        return self
+
+    def mm_like_update(self, **items: Any) -> Self:
+        """Merge deeply; a mapping with `_delete_=True` replaces the branch instead."""
+        for key, value in items.items():
+            branch = get_or(self, key)
+            if not isinstance(value, Mapping):
+                self[key] = value
+                continue
+            inner = dict(pairs(value))
+            if inner.pop("_delete_", False) or not isinstance(branch, ADict):
+                self[key] = ADict()
+                branch = dict.__getitem__(self, key)
+            branch.mm_like_update(**inner)
+        return self
+
+    def filter(self, keep: Callable[[Any, Any], Any]) -> Self:
+        """Remove the items for which `keep(key, value)` is false."""
+        for key, value in list(dict.items(self)):
+            if not keep(key, value):
+                del self[key]
+        return self
+
+    def replace_keys(self, sources: Iterable[Any], targets: Iterable[Any]) -> Self:
+        """Rename keys, pair by pair."""
+        sources = [sources] if isinstance(sources, str) else list(sources)
+        targets = [targets] if isinstance(targets, str) else list(targets)
+        if len(sources) != len(targets):
+            raise ConfigValueError(
+                f"{len(sources)} keys cannot be renamed to {len(targets)}; give as many new names"
+            )
+        for key in sources:
+            if not dict.__contains__(self, key):
+                raise unknown_key(self, key)
+        values = [self.pop(key) for key in sources]
+        for target, value in zip(targets, values, strict=True):
+            self[target] = value
+        return self
+
+    def __or__(self, other: Any) -> ADict:
+        return self.clone().update(other) if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: Any) -> ADict:
+        return ADict(other).update(self) if isinstance(other, Mapping) else NotImplemented
+
+    def __ior__(self, other: Any) -> Self:
+        return self.update(other)
+
+    # ---------------------------------------------------------------- defaults, freezing
+
+    def set_default(self, default: Any) -> None:
+        """Give missing keys this value, or the stored result of this callable."""
+        state_of(self).default = default
+
+    def remove_default(self) -> None:
+        """Make missing keys errors again."""
+        state_of(self).default = MISSING
+
+    def get_default(self) -> Any:
+        """Return what a missing key would give."""
+        default = state_of(self).default
+        if default is MISSING:
+            raise ConfigValueError("this config has no default; set_default(…) gives it one")
+        return default() if callable(default) else default
+
+    @property
+    def frozen(self) -> bool:
+        """Whether a write is an error at present."""
+        return bool(state_of(self).frozen)
+
+    def freeze(self) -> Self:
+        """Make every write to this config and below an error, until `defrost`."""
+        _freeze(self, DEFROSTABLE)
+        return self
+
+    def defrost(self) -> Self:
+        """Allow writes again."""
+        if state_of(self).frozen == FOR_GOOD:
+            raise FrozenConfigError("this config is immutable for good; change a clone of it")
+        _freeze(self, 0)
+        return self
+
+    def convert_to_immutable(self) -> Self:
+        """Make every write to this config and below an error, for good."""
+        _freeze(self, FOR_GOOD)
+        return self
+
+    # ---------------------------------------------------------------- identity
+
+    def get_structural_hash(self) -> str:
+        """Hash keys and types, not values; the same in every process."""
+        return structure_hash(self)
+
+    def get_structural_repr(self) -> str:
+        """Show the keys and types that the structural hash is over."""
+        return structure_text(self)
+
+    def get_value_hash(self) -> str:
+        """Hash everything: the hex text of `ato.fingerprint(config)`."""
+        return value_hex(self)
+
+    @staticmethod
+    def diff(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> diff_room.Diff:
+        """Compare two configs by path; see `ato.diff.diff`."""
+        return diff_room.diff(a, b)
+
+    def history(self, key: str) -> list[Write]:
+        """Return the recorded writes to the dotted `key`, oldest first."""
+        state: State = state_of(self)
+        if state.history is None:
+            return []
+        return state.history.writes(f"{state.prefix}.{key}" if state.prefix else key)
+
+    # ---------------------------------------------------------------- copies, other forms
+
+    def to_flat(self) -> dict[str, Any]:
+        """Return dotted path → leaf, without counting as a read."""
+        return dict(diff_room.leaves(self))
+
+    def to_dict(self) -> dict[Any, Any]:
+        """Return plain nested dicts."""
+        report_below(self)
+        return plain(self)  # type: ignore[no-any-return]
+
+    def json(self) -> str:
+        """Return the config as JSON text."""
+        report_below(self)
+        return formats.dump_json(self).rstrip("\n")
+
+    def to_xyz(self) -> str:
+        """Return the config as XYZ text."""
+        report_below(self)
+        return xyz.dumps(self)
+
+    def clone(self) -> Self:
+        """Return a deep copy with its own history."""
+        return copy.deepcopy(self)
+
+    def copy(self) -> Self:
+        """Return a copy: branches are new, leaves are the same objects."""
+        copied: Self = _copy_of(self, {}, deep=False)
+        return copied
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied: Self = _copy_of(self, memo, deep=True)
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # Whoever receives the pickle may read everything, and nobody would see it. The branches
+        # report their own leaves when their turn comes.
+        report_below(self, branches=False)
+        state = state_of(self)
+        content = dict(dict.items(self))
+        flags = (state.frozen, state.auto, state.default)
+        if flags == (0, False, MISSING):
+            return blank, (type(self),), (content, state.prefix, state.history)
+        return blank, (type(self),), (content, state.prefix, state.history, *flags)
+
+    def __setstate__(self, pickled: tuple[Any, ...]) -> None:
+        content, prefix, history, *flags = pickled
+        state = State(prefix, history)
+        if flags:
+            state.frozen, state.auto, state.default = flags
+        set_state(self, state)
+        # Not `dict.update`: it would ask a config for its keys, which is a read.
+        for key, value in content.items():
+            set_raw(self, key, value)
+
+    def load(self, path: str | Path) -> Self:
+        """Merge a file deeply into this config; what the file says wins.
+
+        The format is the extension's: .json .yaml .yml .toml .xyz, and .py, which is executed.
+
+        Raises:
+            MissingFileError: no such file.
+            ConfigFileError: it cannot be read, with file and line.
+        """
+        file = Path(path)
+        loaded = read_file(file)
+        state = state_of(self)
+        if state.history is None:
+            place(self, state.prefix, History())
+        merge_file(self, loaded, file)
+        return self
+
+    def dump(self, path: str | Path) -> None:
+        """Write the config to a file, whole or not at all; missing folders are created."""
+        report_below(self)
+        write_file(self, Path(path))
+
+
+reserve(ADict)
+
+
+def _freeze(config: ADict, level: int) -> None:
+    for node in nodes(config):
+        state_of(node).frozen = level
+
+
+def _minimal(node: Node) -> ADict:
+    found = ADict()
+    reads = state_of(node).reads
+    for key, value in dict.items(node):
+        if isinstance(value, Node):
+            inner = _minimal(value)
+            if inner:
+                found[key] = inner
+        elif key in reads:
+            found[key] = value
+    return found
+
+
+def _copy_of(node: Node, memo: dict[int, Any], *, deep: bool) -> Any:
+    """Copy a node and the branches below; a copy can be written to, also where the node was frozen."""
+    known = memo.get(id(node))
+    if known is not None:
+        return known
+    copied = memo[id(node)] = blank(type(node))
+    state = state_of(node)
+    history = None if state.history is None else copy.deepcopy(state.history, memo)
+    new = State(state.prefix, history, state.auto)
+    new.default = state.default
+    set_state(copied, new)
+    for key, value in dict.items(node):
+        if isinstance(value, Node):
+            value = _copy_of(value, memo, deep=deep)
+        elif deep and type(value) not in PLAIN:
+            value = copy.deepcopy(value, memo)
+        set_raw(copied, key, value)
+    return copied

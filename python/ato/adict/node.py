@@ -1,0 +1,512 @@
+"""One node of a config: what a read reports, what a write records, and where the node stands.
+
+Reading a leaf is on the hot path of every training loop. Reads therefore go through
+`__getattribute__`, which finds keys before Python builds the `AttributeError` that `__getattr__`
+would wait for; that is three times as fast. Each node keeps what Ato must know about it in one
+slotted object.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from ato.diff import leaves
+from ato.events import current_frame, note_read, quiet_reads, reads_are_quiet
+from ato.exceptions import (
+    ConfigTypeError,
+    ConfigValueError,
+    FrozenConfigError,
+    UnknownKeyError,
+)
+from ato.fingerprints import value_hex
+from ato.provenance import MISSING, PLAIN, History, Source, dotted
+
+__all__ = [
+    "DEFROSTABLE",
+    "FOR_GOOD",
+    "Node",
+    "State",
+    "blank",
+    "build",
+    "fill",
+    "get_or",
+    "nodes",
+    "pairs",
+    "place",
+    "report_below",
+    "reserve",
+    "set_raw",
+    "set_state",
+    "state_of",
+    "unknown_key",
+]
+
+DEFROSTABLE, FOR_GOOD = 1, 2
+
+get_raw = dict.__getitem__
+set_raw = dict.__setitem__
+get_or = dict.get
+_get_attribute = dict.__getattribute__
+# The names that are methods of a config, and therefore no keys when written as attributes.
+_reserved: frozenset[str] = frozenset()
+
+
+class State:
+    """What Ato knows about one node.
+
+    `prefix` is its dotted path from the root, `reads` the leaf keys that were read here, `pending`
+    the parent and key to which an auto node is attached when it is first written to.
+    """
+
+    __slots__ = ("auto", "default", "frozen", "history", "pending", "prefix", "reads")
+
+    def __init__(self, prefix: str, history: History | None, auto: bool = False) -> None:
+        self.prefix = prefix
+        self.history = history
+        self.reads: set[Any] = set()
+        self.frozen = 0
+        self.auto = auto
+        self.default: Any = MISSING
+        self.pending: tuple[Node, Any] | None = None
+
+
+class Node(dict[Any, Any]):
+    """A mapping whose keys are attributes too, which reports reads and records writes."""
+
+    __slots__ = ("_ato_state",)
+
+    # The class that mappings become when they are put in.
+    branch_class: ClassVar[type[Node]]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _reserved:
+            return _get_attribute(self, name)
+        try:
+            value = get_raw(self, name)
+        except KeyError:
+            return _missing_attribute(self, name)
+        if isinstance(value, Node):
+            return value
+        state = state_of(self)
+        state.reads.add(name)
+        history = state.history
+        if (history is not None and history.source is not None) or current_frame() is not None:
+            _report(state, name, value)
+        return value
+
+    def __getitem__(self, key: Any) -> Any:
+        if type(key) is tuple:
+            return [self[name] for name in key]
+        try:
+            value = get_raw(self, key)
+        except KeyError:
+            return _missing(self, key)
+        if isinstance(value, Node):
+            return value
+        state = state_of(self)
+        state.reads.add(key)
+        history = state.history
+        if (history is not None and history.source is not None) or current_frame() is not None:
+            _report(state, key, value)
+        return value
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of `key`, or `default` (not the config's own) where there is none."""
+        if dict.__contains__(self, key):
+            return self[key]
+        _report_absent(self, key)
+        return default
+
+    def __contains__(self, key: object) -> bool:
+        found = dict.__contains__(self, key)
+        if found:
+            value = get_raw(self, key)
+            if not isinstance(value, Node):
+                _report(state_of(self), key, value)
+        else:
+            _report_absent(self, key)
+        return found
+
+    def __iter__(self) -> Iterator[Any]:
+        report_below(self)
+        return dict.__iter__(self)
+
+    def __reversed__(self) -> Iterator[Any]:
+        report_below(self)
+        return dict.__reversed__(self)
+
+    def keys(self) -> Any:
+        """Return the keys; every value below counts as read."""
+        report_below(self)
+        return dict.keys(self)
+
+    def values(self) -> Any:
+        """Return the values; every value below counts as read."""
+        report_below(self)
+        return dict.values(self)
+
+    def items(self) -> Any:
+        """Return the items; every value below counts as read."""
+        report_below(self)
+        return dict.items(self)
+
+    def __eq__(self, other: object) -> bool:
+        for side in (self, other):
+            if isinstance(side, Node):
+                report_below(side)
+        with quiet_reads():
+            return dict.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        equal = Node.__eq__(self, other)
+        return equal if equal is NotImplemented else not equal
+
+    __hash__ = None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if type(key) is tuple:
+            _set_many(self, key, value)
+            return
+        state = state_of(self)
+        if state.frozen:
+            raise _frozen_error(state, key)
+        if state.pending is not None:
+            target = _attached(self)
+            if target is not self:
+                target[key] = value
+                return
+        history = state.history
+        if history is None:
+            if type(value) not in PLAIN:
+                value = _adopted(value, dotted(state.prefix, key), state, self)
+            set_raw(self, key, value)
+            return
+        old = get_or(self, key, MISSING)
+        path = dotted(state.prefix, key)
+        if type(value) in PLAIN and not isinstance(old, Node):
+            set_raw(self, key, value)
+            history.record(path, value, old)
+        elif value is not old or not isinstance(old, Node):
+            carried = _carried_writes(value, history)
+            value = _adopted(value, path, state, self)
+            set_raw(self, key, value)
+            _record_branch(history, path, value, old, carried)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _reserved:
+            raise ConfigTypeError(
+                f"{name!r} is a method of every config; as a key write config[{name!r}] = …"
+            )
+        self[name] = value
+
+    def __delitem__(self, key: Any) -> None:
+        if type(key) is tuple:
+            for name in key:
+                del self[name]
+            return
+        state = state_of(self)
+        if state.frozen:
+            raise _frozen_error(state, key)
+        if not dict.__contains__(self, key):
+            raise unknown_key(self, key)
+        old = get_raw(self, key)
+        dict.__delitem__(self, key)
+        if state.history is not None:
+            _record_branch(state.history, dotted(state.prefix, key), MISSING, old, {})
+        elif isinstance(old, Node):
+            place(old, "", None)
+
+    def __delattr__(self, name: str) -> None:
+        del self[name]
+
+
+state_of = vars(Node)["_ato_state"].__get__
+set_state = vars(Node)["_ato_state"].__set__
+
+
+def reserve(cls: type[Node]) -> None:
+    """Make `cls` the class that mappings become, and its methods' names no attributes for keys."""
+    global _reserved  # noqa: PLW0603 (set once, when the class is made)
+    Node.branch_class = cls
+    _reserved = frozenset(dir(cls))
+
+
+# -------------------------------------------------------------------- building and placing
+
+
+def blank(cls: type[Node]) -> Node:
+    """Make a node without calling its `__init__`."""
+    return dict.__new__(cls)
+
+
+def pairs(mapping: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the items of a mapping or of an iterable of pairs; a config's without a report."""
+    if isinstance(mapping, Node):
+        report_below(mapping)
+        return dict.items(mapping)
+    if isinstance(mapping, Mapping):
+        return mapping.items()
+    try:
+        found = list(mapping)
+    except TypeError:
+        found = [None]
+    for pair in found:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ConfigTypeError(
+                f"a config is made of mappings and pairs (key, value), not of {mapping!r:.80}"
+            )
+    return found
+
+
+def fill(node: Node, items: Iterable[tuple[Any, Any]], state: State) -> None:
+    """Put items into a new node."""
+    prefix = state.prefix
+    for key, value in items:
+        if type(value) not in PLAIN:
+            value = _adopted(value, dotted(prefix, key), state, node)
+        set_raw(node, key, value)
+
+
+def build(items: Iterable[tuple[Any, Any]], prefix: str, like: State) -> Node:
+    """Make a node at `prefix` of a config whose history and kind are those of `like`."""
+    node = dict.__new__(Node.branch_class)
+    state = State(prefix, like.history, like.auto)
+    set_state(node, state)
+    fill(node, items, state)
+    return node
+
+
+def _adopted(value: Any, path: str, state: State, holder: Node) -> Any:
+    """Convert a value for the place `path` below a node with `state`."""
+    if isinstance(value, Node):
+        own = state_of(value)
+        if not own.prefix and own.history is None:
+            place(value, path, state.history, holder)
+            return value
+        copied = build(dict.items(value), path, state)
+        state_of(copied).default = own.default
+        return copied
+    if isinstance(value, Mapping):
+        return build(value.items(), path, state)
+    if type(value) is list:
+        return [
+            item if type(item) in PLAIN else _adopted(item, f"{path}[{index}]", state, holder)
+            for index, item in enumerate(value)
+        ]
+    if isinstance(value, tuple):
+        items = [
+            item if type(item) in PLAIN else _adopted(item, f"{path}[{index}]", state, holder)
+            for index, item in enumerate(value)
+        ]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def place(node: Node, prefix: str, history: History | None, holder: Node | None = None) -> None:
+    """Tell a node and those below where they stand now, and who records."""
+    if node is holder:
+        raise ConfigValueError(f"{prefix}: a config cannot contain itself; put in a clone")
+    state = state_of(node)
+    state.prefix = prefix
+    state.history = history
+    state.pending = None
+    for key, value in dict.items(node):
+        if type(value) not in PLAIN:
+            _place_below(value, dotted(prefix, key), history, holder)
+
+
+def _place_below(value: Any, path: str, history: History | None, holder: Node | None) -> None:
+    if isinstance(value, Node):
+        place(value, path, history, holder)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _place_below(item, f"{path}[{index}]", history, holder)
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """Go through a node and all below, those inside lists too."""
+    yield node
+    for value in dict.values(node):
+        if type(value) not in PLAIN:
+            yield from _nodes_below(value)
+
+
+def _nodes_below(value: Any) -> Iterator[Node]:
+    if isinstance(value, Node):
+        yield from nodes(value)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _nodes_below(item)
+
+
+# -------------------------------------------------------------------- reads
+
+
+def _report(state: State, key: Any, value: Any) -> None:
+    history = state.history
+    if history is not None and type(history.source) is Source:
+        # A view is no code factor: what it reads says what it derived from, and is no read of the
+        # call that happened to apply the scope.
+        history.source.reads.append(dotted(state.prefix, key))
+    else:
+        note_read(dotted(state.prefix, key), value, value_hex)
+
+
+def _report_absent(node: Node, key: Any) -> None:
+    """A key that is looked for and missing is a fact about the config too."""
+    if current_frame() is not None:
+        state = state_of(node)
+        if state.history is None or state.history.source is None:
+            note_read(dotted(state.prefix, key), MISSING, lambda _: "absent")
+
+
+def report_below(node: Node, *, branches: bool = True) -> None:
+    """Report every leaf below a node (or its own only) as read, unless Ato itself is reading."""
+    if reads_are_quiet():
+        return
+    history = state_of(node).history
+    watched = current_frame() is not None or (history is not None and history.source is not None)
+    _report_leaves(node, watched, branches)
+
+
+def _report_leaves(node: Node, watched: bool, branches: bool) -> None:
+    state = state_of(node)
+    reads = state.reads
+    for key, value in dict.items(node):
+        if isinstance(value, Node):
+            if branches:
+                _report_leaves(value, watched, branches)
+        else:
+            reads.add(key)
+            if watched:
+                _report(state, key, value)
+
+
+# -------------------------------------------------------------------- missing keys
+
+
+def _missing_attribute(node: Node, name: str) -> Any:
+    if type(node) is not Node.branch_class and hasattr(type(node), name):
+        return _get_attribute(node, name)  # a subclass has methods of its own
+    if name.startswith("_"):
+        # Python and notebooks ask objects for many such names; none may spring into being.
+        raise unknown_key(node, name)
+    return _missing(node, name)
+
+
+def _missing(node: Node, key: Any) -> Any:
+    state = state_of(node)
+    if state.default is not MISSING:
+        if not callable(state.default):
+            return state.default
+        node[key] = state.default()
+        return get_raw(node, key)
+    if state.auto and not state.frozen:
+        found = build((), dotted(state.prefix, key), state)
+        state_of(found).pending = (node, key)
+        return found
+    _report_absent(node, key)
+    raise unknown_key(node, key)
+
+
+def _attached(node: Node) -> Node:
+    """Attach an auto node to its parent before the first write; return the node that stands there."""
+    state = state_of(node)
+    if state.pending is None:
+        return node
+    parent, key = state.pending
+    parent = _attached(parent)
+    existing = get_or(parent, key, MISSING)
+    if existing is MISSING:
+        if state_of(parent).frozen:
+            raise _frozen_error(state_of(parent), key)
+        set_raw(parent, key, node)
+        state.pending = None
+        return node
+    if not isinstance(existing, Node):
+        raise ConfigTypeError(
+            f"cannot write below {state.prefix!r}: it holds a {type(existing).__name__}"
+        )
+    return existing
+
+
+def unknown_key(node: Node, key: Any) -> UnknownKeyError:
+    """Make the error for a missing key, with whatever is known about where it should come from."""
+    state = state_of(node)
+    history = state.history
+    text = f"no key {key!r}" + (f" in {state.prefix!r}" if state.prefix else "")
+    hint = None
+    if history is not None and history.hint is not None and isinstance(key, str):
+        hint = history.hint(dotted(state.prefix, key))
+    near = difflib.get_close_matches(str(key), [str(name) for name in dict.keys(node)], 1)
+    if hint is not None:
+        text += f"; {hint}"
+    elif near:
+        text += f"; did you mean {near[0]!r}?"
+    elif history is not None and type(history.source) is Source:
+        text += (
+            f"; before writing below it, make it: {dotted(state.prefix, key)} = ADict(…), "
+            "or use Scope(config=ADict.auto())"
+        )
+    return UnknownKeyError(text)
+
+
+# -------------------------------------------------------------------- writes
+
+
+def _set_many(node: Node, keys: tuple[Any, ...], values: Any) -> None:
+    if not isinstance(values, (list, tuple)) or len(values) != len(keys):
+        raise ConfigValueError(f"{len(keys)} keys take a list of as many values, not {values!r}")
+    for key, value in zip(keys, values, strict=True):
+        node[key] = value
+
+
+def _frozen_error(state: State, key: Any) -> FrozenConfigError:
+    path = dotted(state.prefix, key)
+    if state.frozen == FOR_GOOD:
+        return FrozenConfigError(f"cannot write {path!r}: this config is immutable; clone() it")
+    return FrozenConfigError(f"cannot write {path!r}: the config is frozen; defrost() it first")
+
+
+def _carried_writes(value: Any, into: History) -> dict[str, list[Any]]:
+    """The writes that a config brings along from another history, by path below it."""
+    if not isinstance(value, Node):
+        return {}
+    state = state_of(value)
+    if state.history is None or state.history is into:
+        return {}
+    start = len(state.prefix)
+    return {
+        path[start:].lstrip("."): writes
+        for path, _ in leaves(value, state.prefix)
+        if (writes := state.history.writes(path))
+    }
+
+
+def _record_branch(
+    history: History, path: str, value: Any, old: Any, carried: dict[str, list[Any]]
+) -> None:
+    """Record a write where a branch comes or goes: leaf by leaf."""
+    before = {} if old is MISSING else dict(_leaves(old, path))
+    after = {} if value is MISSING else dict(_leaves(value, path))
+    for name, gone in before.items():
+        if name not in after:
+            history.record(name, MISSING, gone)
+    for name, leaf in after.items():
+        writes = carried.get(name[len(path) :].lstrip("."))
+        if writes:
+            history.add(name, writes)
+        else:
+            history.record(name, leaf, before.get(name, MISSING))
+    if isinstance(old, Node):
+        place(old, "", None)
+
+
+def _leaves(value: Any, path: str) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Node) and value:
+        return leaves(value, path)
+    return [(path, value)]
