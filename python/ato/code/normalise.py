@@ -1,0 +1,810 @@
+"""Normalise a source file with libcst: one parse, one pass that encodes every definition.
+
+The encoding is nested tuples of plain values. It leaves out what cannot change what a function
+computes (layout, comments, docstrings, annotations, the function's own name, the names of its
+locals) and keeps everything else, in the order in which it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import libcst as cst
+
+from ato.code.bindings import (
+    Bound,
+    every_statement,
+    field_name,
+    flat,
+    name_mutated_by,
+    names_bound_by,
+    paired_value,
+    statements_of,
+)
+from ato.code.definitions import Binding, Decorator, Definition, FileDefinitions
+from ato.code.digests import logic_digest
+from ato.code.layout import Layout
+from ato.code.literals import formatted_text, number, string_value
+from ato.code.references import ImportTarget, Scope, bind_statements, children, dotted, import_targets
+
+__all__ = ["define"]
+
+Encoding = tuple[Any, ...]
+
+
+def define(text: str) -> FileDefinitions:
+    """Parse a file and describe everything it defines.
+
+    Raises:
+        SyntaxError: this Python, or libcst, cannot parse the text.
+        RecursionError: an expression is nested too deeply.
+    """
+    try:
+        tree = cst.parse_module(text)
+    except cst.ParserSyntaxError as error:
+        raise SyntaxError(str(error)) from error
+    return _File(tree, Layout(text, tree)).describe()
+
+
+class _Writer:
+    """A definition that is being encoded, and the numbers of its locals."""
+
+    def __init__(
+        self, definition: Definition, index: int, outer: _Writer | None, method: str | None
+    ) -> None:
+        self.definition = definition
+        self.index = index
+        self.outer = outer
+        self.method = method
+        self.numbers: dict[tuple[int, str], int] = {}
+
+    def is_own_name(self, name: str) -> bool:
+        """Whether a global name is that of the function or class that is being written."""
+        writer: _Writer | None = self
+        while writer is not None:
+            definition = writer.definition
+            if definition.name == name and definition.kind in ("function", "class"):
+                return True
+            writer = writer.outer
+        return False
+
+
+class _File:
+    """The pass over one file."""
+
+    def __init__(self, tree: cst.Module, layout: Layout) -> None:
+        self.tree = tree
+        self.layout = layout
+        self.walrus = layout.has_walrus
+        self.definitions: list[Definition] = []
+        self.bindings: dict[str, Binding] = {}
+        self.stars: list[list[Any]] = []
+        self.value_statements: dict[str, list[Bound]] = {}
+        self.mutations: list[tuple[str, Bound]] = []
+        self.mutating: set[int] = set()
+        self.lambdas: set[int] = set()
+        self.scope = Scope("module", None, None)
+        self.prefix = ""
+        self.in_decorator = False
+        self.ato_names: set[str] = set()
+        self.writer: _Writer = None  # type: ignore[assignment]  # set by `writing`, always inside one
+
+    def describe(self) -> FileDefinitions:
+        bind_statements(self.scope, self.tree.body, self.walrus)
+        blocks = self.collect(self.tree.body)
+        for name, mutated_by in self.mutations:
+            # `TABLE[0] = 1` belongs to the module's own TABLE, `os.environ["A"] = "1"` to no name.
+            if name in self.value_statements:
+                self.mutating.add(id(mutated_by.statement))
+                self.value_statements[name].append(mutated_by)
+        self.ato_names = _names_from_ato(self.bindings, self.value_statements)
+        for node in blocks:
+            index = self.define_block(node, node.name.value)
+            self.binding(node.name.value).definitions.append(index)
+        for name, bound_by in self.value_statements.items():
+            self.binding(name).value = self.define_value(name, name, bound_by)
+        module = self.define_module()
+        return FileDefinitions(self.definitions, self.bindings, self.stars, module)
+
+    def collect(self, body: Iterable[cst.CSTNode]) -> list[cst.FunctionDef | cst.ClassDef]:
+        """Sort the module-level statements, also those inside `if` and `try`, by what they bind."""
+        blocks: list[cst.FunctionDef | cst.ClassDef] = []
+        for statement in every_statement(body):
+            if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
+                blocks.append(statement)
+            elif isinstance(statement, (cst.Import, cst.ImportFrom)):
+                for name, target in import_targets(statement):
+                    if name == "*":
+                        self.stars.append(list(target[:2]))
+                        continue
+                    self.binding(name).imports.append(list(target))
+                    if not _is_plain_import(name, target):
+                        bound = Bound((name,), statement)
+                        self.value_statements.setdefault(name, []).append(bound)
+            elif names := names_bound_by(statement):
+                for name in names:
+                    self.binding(name).assigned = True
+                    self.value_statements.setdefault(name, []).append(Bound(names, statement))
+            elif name := name_mutated_by(statement):
+                self.mutations.append((name, Bound((name,), statement)))
+        return blocks
+
+    def binding(self, name: str) -> Binding:
+        return self.bindings.setdefault(name, Binding())
+
+    # Definitions
+
+    @contextmanager
+    def writing(
+        self, definition: Definition, scope: Scope, method: str | None = None
+    ) -> Iterator[int]:
+        index = len(self.definitions)
+        self.definitions.append(definition)
+        outer, outer_scope = self.writer, self.scope
+        self.writer, self.scope = _Writer(definition, index, outer, method), scope
+        scope.owner = self.writer
+        try:
+            yield index
+        finally:
+            self.writer, self.scope = outer, outer_scope
+
+    def define_block(self, node: cst.FunctionDef | cst.ClassDef, qualified: str) -> int:
+        if isinstance(node, cst.ClassDef):
+            return self.define_class(node, qualified)
+        return self.define_function(node, qualified)
+
+    def define_function(self, node: cst.FunctionDef, qualified: str) -> int:
+        definition = Definition("function", qualified)
+        self.layout.place(definition, node)
+        around = self.scope
+        method_of = around.class_name if around.kind == "class" else None
+        header = Scope("header", around, None)
+        method = None if method_of is None else node.name.value
+        with self.writing(definition, header, method) as index:
+            definition.decorators = [self.decorator(item.decorator) for item in node.decorators]
+            inner = Scope("function", header, self.writer, class_name=None)
+            signature = self.signature(node.params, inner)
+            if method_of is not None and not _is_static(node):
+                inner.receiver = _first_parameter(node.params)
+                inner.class_name = method_of
+            bind_statements(inner, [node.body], self.walrus)
+            with self.inside(inner):
+                body = self.suite(node.body, f"{qualified}.<locals>.")
+            definition.own = logic_digest(
+                ("function", node.asynchronous is not None, signature, body)
+            )
+        return index
+
+    def define_lambda(self, node: cst.Lambda, qualified: str, holder: int | None) -> int:
+        definition = Definition("lambda", qualified, holder=holder)
+        self.layout.place(definition, node)
+        header = Scope("header", self.scope, None)
+        with self.writing(definition, header) as index:
+            definition.own = logic_digest(self.lambda_body(node, f"{qualified}.<locals>."))
+        return index
+
+    def lambda_body(self, node: cst.Lambda, prefix: str) -> Encoding:
+        inner = Scope("function", self.scope, self.writer)
+        signature = self.signature(node.params, inner)
+        if self.walrus:
+            bind_statements(inner, [cst.Expr(node.body)], self.walrus)
+        with self.inside(inner, prefix):
+            return ("lambda", signature, self.encode(node.body))
+
+    def define_class(self, node: cst.ClassDef, qualified: str) -> int:
+        definition = Definition("class", qualified)
+        self.layout.place(definition, node)
+        header = Scope("header", self.scope, None)
+        with self.writing(definition, header) as index:
+            definition.decorators = [self.decorator(item.decorator) for item in node.decorators]
+            bases = (self.sequence(node.bases), self.sequence(node.keywords))
+            inner = Scope("class", header, self.writer, class_name=qualified)
+            bind_statements(inner, [node.body], self.walrus)
+            with self.inside(inner, f"{qualified}."):
+                members, rest = self.class_body(node.body, qualified)
+            definition.own = logic_digest(("class", bases, members, rest))
+        return index
+
+    def class_body(self, body: cst.BaseSuite, qualified: str) -> tuple[Encoding, Encoding]:
+        """The names that a class body binds, and what it does besides."""
+        attributes: dict[str, list[Bound]] = {}
+        rest: list[cst.CSTNode] = []
+        methods: list[str] = []
+        for statement in statements_of(body):
+            if isinstance(statement, (cst.FunctionDef, cst.ClassDef)):
+                methods.append(statement.name.value)
+                name = f"{qualified}.{statement.name.value}"
+                self.placeholder(self.define_block(statement, name))
+            elif name := field_name(statement):
+                attributes.setdefault(name, []).append(Bound((name,), statement))
+            else:
+                rest.append(statement)
+        for name, bound_by in attributes.items():
+            self.placeholder(self.define_value(f"{qualified}.{name}", name, bound_by, in_class=True))
+        # The order of fields is the order of a dataclass's parameters; that of methods is nothing.
+        members = (tuple(attributes), tuple(sorted(methods)))
+        return members, self.statements(rest)
+
+    def define_value(
+        self, qualified: str, name: str, bound_by: Sequence[Bound], in_class: bool = False
+    ) -> int:
+        definition = Definition("value", qualified)
+        scope = Scope("header", self.scope, None)
+        with self.writing(definition, scope) as index:
+            encodings = []
+            for bound in bound_by:
+                self.layout.place(definition, bound.statement)
+                primary = bound.names[0]
+                if primary != name and (pair := paired_value(bound.statement, name)) is not None:
+                    encodings.append(("assign", (("global", name),), self.encode(pair)))
+                elif primary != name:
+                    # One statement that binds several names is charged to the first of them.
+                    self.refer(primary, ())
+                    encodings.append(("bound with", primary))
+                else:
+                    encodings.append(self.binding_statement(bound.statement, name, in_class))
+            definition.own = logic_digest(tuple(encodings))
+        return index
+
+    def binding_statement(self, node: cst.CSTNode, name: str, in_class: bool) -> Encoding:
+        match node:
+            case cst.For():
+                return ("for", self.encode(node.target), self.encode(node.iter))
+            case cst.With():
+                return ("with", self.sequence(node.items))
+            case cst.AnnAssign() if in_class:
+                value = None if node.value is None else self.encode(node.value)
+                return ("field", name, self.quiet(node.annotation.annotation), value)
+            case cst.Import() | cst.ImportFrom():
+                targets = import_targets(node)
+                return ("import", tuple(target for bound, target in targets if bound == name))
+        if (pair := paired_value(node, name)) is not None:
+            return ("assign", (("global", name),), self.encode(pair))
+        return self.statement(node) or ()
+
+    def define_module(self) -> int:
+        definition = Definition("module", "<module>", spans=[[1, self.layout.line_count]], line=1)
+        definition.normalised = self.layout.module_text()
+        with self.writing(definition, self.scope) as index:
+            definition.own = logic_digest(("module", self.module_statements(self.tree.body)))
+        return index
+
+    def module_statements(self, body: Iterable[cst.CSTNode]) -> Encoding:
+        """Module-level code; a statement that binds names is those names' own, and stands by them."""
+        found: list[Encoding] = []
+        for statement in flat(body):
+            match statement:
+                case cst.FunctionDef() | cst.ClassDef():
+                    continue
+                case cst.If() | cst.While() | cst.Try() | cst.TryStar() | cst.Match():
+                    found.append(self.compound(statement, self.module_suite))
+                    continue
+            names = names_bound_by(statement)
+            if id(statement) in self.mutating:
+                names = (name_mutated_by(statement),)
+            if isinstance(statement, (cst.Import, cst.ImportFrom)):
+                targets = [t for t in import_targets(statement) if t[0] != "*"]
+                names = tuple(sorted(name for name, t in targets if not _is_plain_import(name, t)))
+            if names:
+                for name in names:
+                    self.refer(name, ())
+                found.append(("binds", names))
+                if isinstance(statement, (cst.For, cst.With)):
+                    found.append(self.module_suite(statement.body))
+                    if isinstance(statement, cst.For) and statement.orelse is not None:
+                        found.append(self.module_suite(statement.orelse.body))
+            elif isinstance(statement, (cst.For, cst.With)):
+                found.append(self.compound(statement, self.module_suite))
+            elif (encoding := self.statement(statement)) is not None:
+                found.append(encoding)
+        return tuple(found)
+
+    def module_suite(self, node: Any) -> Encoding:
+        return self.module_statements(statements_of(node))
+
+    # Names
+
+    @contextmanager
+    def inside(self, scope: Scope, prefix: str | None = None) -> Iterator[None]:
+        outer, outer_prefix = self.scope, self.prefix
+        self.scope = scope
+        if prefix is not None:
+            self.prefix = prefix
+        try:
+            yield
+        finally:
+            self.scope, self.prefix = outer, outer_prefix
+
+    def name(self, name: str, attributes: tuple[str, ...] = ()) -> Encoding:
+        """Encode a name, and note what it and the attributes after it refer to."""
+        scope = self.scope.find(name)
+        writer = self.writer
+        if scope is None:
+            self.refer(name, attributes)
+            return ("own name",) if writer.is_own_name(name) else ("global", name)
+        if scope.kind == "class":
+            return ("member", name)
+        if name in scope.imports:
+            definition = writer.definition
+            entry = [*scope.imports[name], list(attributes)]
+            if entry not in definition.imports:
+                definition.imports.append(entry)
+        if attributes and name == scope.receiver:
+            self.member(scope.class_name, attributes[0], through_super=False)
+        if scope.owner is writer:
+            if name in scope.parameters:
+                return ("parameter", name)
+            key = (id(scope), name)
+            return ("local", writer.numbers.setdefault(key, len(writer.numbers)))
+        return self.captured(scope, name)
+
+    def captured(self, scope: Scope, name: str) -> Encoding:
+        """A name of an enclosing function: a parameter by name, a local by order of appearance."""
+        writer = self.writer
+        names = writer.definition.captured
+        if name not in names:
+            names.append(name)
+        if self.scope.kind == "header":
+            writer.definition.defaults_capture = True
+        if name in scope.parameters:
+            return ("captured parameter", name)
+        key = (id(scope), name)
+        return ("captured", writer.numbers.setdefault(key, len(writer.numbers)))
+
+    def refer(self, name: str, attributes: tuple[str, ...]) -> None:
+        chain = ".".join((name, *attributes))
+        references = self.writer.definition.references
+        if chain not in references:
+            references.append(chain)
+
+    def member(self, class_name: str | None, attribute: str, through_super: bool) -> None:
+        entry = [class_name, attribute, through_super]
+        if class_name is not None and entry not in self.writer.definition.members:
+            self.writer.definition.members.append(entry)
+
+    def placeholder(self, index: int) -> Encoding:
+        """What stands for a nested function: which names of this one it takes."""
+        nested = self.definitions[index]
+        self.writer.definition.nested.append(index)
+        taken = []
+        for name in nested.captured:
+            encoding = self.name(name)
+            if encoding[0] in ("local", "captured"):
+                taken.append(encoding)
+        return ("nested", nested.kind, tuple(taken))
+
+    def gap(self, text: str) -> None:
+        gaps = self.writer.definition.gaps
+        if text not in gaps:
+            gaps.append(text)
+
+    @contextmanager
+    def unnoted(self) -> Iterator[None]:
+        """Encode without noting references: annotations are read by no one."""
+        definition = self.writer.definition
+        kept = (list(definition.references), list(definition.imports), list(definition.gaps))
+        try:
+            yield
+        finally:
+            definition.references, definition.imports, definition.gaps = kept
+
+    def quiet(self, node: cst.CSTNode) -> Any:
+        with self.unnoted():
+            return self.encode(node)
+
+    def decorator(self, node: cst.BaseExpression) -> Decorator:
+        """Encode a decorator by itself: it is not part of the function's own logic."""
+        definition = self.writer.definition
+        kept = (definition.references, definition.imports)
+        definition.references, definition.imports = [], []
+        self.in_decorator = True
+        logic = logic_digest(self.encode(node))
+        self.in_decorator = False
+        callee = dotted(node.func if isinstance(node, cst.Call) else node)
+        root = callee.partition(".")[0]
+        found = Decorator(
+            logic, callee, root in self.ato_names, definition.references, definition.imports
+        )
+        definition.references, definition.imports = kept
+        return found
+
+    # Signatures and statements
+
+    def signature(self, params: cst.Parameters, inner: Scope) -> Encoding:
+        groups: list[tuple[str, Sequence[cst.Param]]] = [
+            ("positional only", params.posonly_params),
+            ("positional", params.params),
+            ("rest", [params.star_arg] if isinstance(params.star_arg, cst.Param) else []),
+            ("keyword only", params.kwonly_params),
+            ("keywords", [params.star_kwarg] if params.star_kwarg is not None else []),
+        ]
+        encoded = []
+        for kind, group in groups:
+            for param in group:
+                default = None if param.default is None else self.encode(param.default)
+                encoded.append((kind, param.name.value, default))
+                inner.parameters.add(param.name.value)
+        return tuple(encoded)
+
+    def suite(self, node: Any, prefix: str | None = None) -> Encoding:
+        if prefix is None:
+            return self.statements(statements_of(node))
+        with self.inside(self.scope, prefix):
+            return self.statements(statements_of(node))
+
+    def statements(self, body: Iterable[cst.CSTNode]) -> Encoding:
+        encoded = (self.statement(node) for node in body)
+        return tuple(encoding for encoding in encoded if encoding is not None)
+
+    def statement(self, node: Any) -> Encoding | None:
+        """Encode a statement; `None` for one that does nothing."""
+        match node:
+            case cst.Expr(value=cst.SimpleString() | cst.ConcatenatedString()):
+                value = self.encode(node.value)
+                return None if value[0] == "constant" else value
+            case cst.Expr():
+                return ("evaluate", self.encode(node.value))
+            case cst.Pass() | cst.Global() | cst.Nonlocal():
+                return None
+            case cst.Assign():
+                targets = tuple(self.encode(target.target) for target in node.targets)
+                return ("assign", targets, self.encode(node.value))
+            case cst.AnnAssign():
+                if node.value is None:
+                    return None
+                return ("assign", (self.encode(node.target),), self.encode(node.value))
+            case cst.FunctionDef() | cst.ClassDef():
+                index = self.define_block(node, self.prefix + node.name.value)
+                return ("define", self.name(node.name.value), self.placeholder(index))
+            case cst.Import() | cst.ImportFrom():
+                return self.import_statement(node)
+        return self.compound(node, self.suite)
+
+    def compound(self, node: Any, suite: Callable[[Any], Encoding]) -> Encoding:
+        if isinstance(node, cst.If):
+            return self.branches(node, suite)
+        parts: list[Any] = [type(node).__name__]
+        for name, child in children(node):
+            if isinstance(child, cst.BaseSuite):
+                parts.append((name, suite(child)))
+            elif name in ("handlers", "cases"):
+                parts.append((name, tuple(self.compound(item, suite) for item in child)))
+            elif isinstance(child, (cst.Else, cst.Finally)):
+                parts.append((name, suite(child.body)))
+            elif name == "orelse":
+                parts.append((name, self.compound(child, suite)))
+            else:
+                parts.append((name, self.part(child)))
+        return tuple(parts)
+
+    def branches(self, node: cst.If, suite: Callable[[Any], Encoding]) -> Encoding:
+        """An `if` with all its `elif`: flat, however many there are."""
+        arms = []
+        rest: Any = node
+        while isinstance(rest, cst.If):
+            arms.append((self.encode(rest.test), suite(rest.body)))
+            rest = rest.orelse
+        return ("if", tuple(arms), () if rest is None else suite(rest.body))
+
+    def import_statement(self, node: cst.Import | cst.ImportFrom) -> Encoding | None:
+        if isinstance(node, cst.ImportFrom) and dotted(node.module) == "__future__":
+            return None
+        found = []
+        targets = list(import_targets(node))
+        if isinstance(node, cst.ImportFrom):
+            targets.sort()
+        for name, target in targets:
+            found.append((target, ("star",) if name == "*" else self.name(name)))
+        if isinstance(node, cst.Import):
+            # `import a.b` binds `a` and loads `a.b`.
+            found.append(tuple(dotted(alias.name) for alias in node.names))
+        return ("import", *found)
+
+    # Expressions
+
+    def sequence(self, nodes: Iterable[cst.CSTNode]) -> Encoding:
+        return tuple(self.encode(node) for node in nodes)
+
+    def part(self, value: Any) -> Any:
+        if isinstance(value, cst.CSTNode):
+            return self.encode(value)
+        if isinstance(value, (list, tuple)):
+            return tuple(self.part(item) for item in value)
+        return value
+
+    def encode(self, node: cst.CSTNode) -> Any:
+        handler = _HANDLERS.get(type(node))
+        if handler is not None:
+            return handler(self, node)
+        return (type(node).__name__, *((n, self.part(child)) for n, child in children(node)))
+
+
+def _names_from_ato(
+    bindings: dict[str, Binding], statements: dict[str, list[Bound]]
+) -> set[str]:
+    """Names that the file imports from Ato, and those bound to what such a name makes."""
+    found = {
+        name
+        for name, binding in bindings.items()
+        if any(level == 0 and _is_ato(module) for level, module, _ in binding.imports)
+    }
+    for name, bound_by in statements.items():
+        for bound in bound_by:
+            value = getattr(bound.statement, "value", None)
+            if isinstance(value, cst.Call) and dotted(value.func).partition(".")[0] in found:
+                found.add(name)
+    return found
+
+
+def _is_plain_import(name: str, target: ImportTarget) -> bool:
+    """`import data` says all by its name; `from data import a` and `import data as d` do not."""
+    return target == (0, name, None) or target[1] == "__future__"
+
+
+def _is_ato(module: str) -> bool:
+    return module == "ato" or module.startswith("ato.")
+
+
+def _is_static(node: cst.FunctionDef) -> bool:
+    return any(dotted(item.decorator) == "staticmethod" for item in node.decorators)
+
+
+def _first_parameter(params: cst.Parameters) -> str | None:
+    first = [*params.posonly_params, *params.params]
+    return first[0].name.value if first else None
+
+
+def _encode_name(file: _File, node: cst.Name) -> Encoding:
+    return file.name(node.value)
+
+
+def _encode_attribute(file: _File, node: cst.Attribute) -> Encoding:
+    attributes = [node.attr.value]
+    value = node.value
+    while isinstance(value, cst.Attribute):
+        attributes.append(value.attr.value)
+        value = value.value
+    attributes.reverse()
+    if isinstance(value, cst.Name):
+        encoding = file.name(value.value, tuple(attributes))
+        scope = file.scope.find(value.value)
+        receiver = scope is not None and value.value == scope.receiver
+        if receiver and attributes[0] == file.writer.method:
+            # A method that calls itself names itself.
+            encoding = ("own method", encoding)
+            attributes = attributes[1:]
+    else:
+        if _is_super(value):
+            _note_super(file, attributes[0])
+        encoding = file.encode(value)
+    for attribute in attributes:
+        encoding = ("attribute", encoding, attribute)
+    return encoding
+
+
+def _is_super(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Call) and dotted(node.func) == "super"
+
+
+def _note_super(file: _File, attribute: str) -> None:
+    scope: Scope | None = file.scope
+    while scope is not None and scope.receiver is None:
+        scope = scope.parent
+    if scope is not None:
+        file.member(scope.class_name, attribute, through_super=True)
+
+
+def _encode_call(file: _File, node: cst.Call) -> Encoding:
+    name = dotted(node.func)
+    if name in _COMPUTED or name.endswith("import_module"):
+        _note_computed(file, name, node.args)
+    return ("call", file.encode(node.func), tuple(file.encode(arg) for arg in node.args))
+
+
+_COMPUTED = frozenset({"getattr", "eval", "exec", "globals", "__import__", "import_module"})
+
+
+def _note_computed(file: _File, name: str, args: Sequence[cst.Arg]) -> None:
+    """Follow names that are given as literals; say of the others that they can't be followed."""
+    if name in ("eval", "exec"):
+        file.gap(f"{name}() runs code that cannot be followed")
+    elif name == "globals":
+        file.gap("globals() may reach names that cannot be followed")
+    elif name == "getattr":
+        literal = _literal(args[1]) if len(args) > 1 else None
+        chain = dotted(args[0].value) if args else ""
+        if literal is None:
+            file.gap("getattr() with a computed name")
+        elif chain:
+            first, *rest = chain.split(".")
+            file.name(first, (*rest, literal))
+    else:
+        literal = _literal(args[0]) if args else None
+        if literal is None:
+            file.gap(f"{name}() with a computed name")
+        elif not literal.startswith("."):
+            entry = [0, literal, None, []]
+            if entry not in file.writer.definition.imports:
+                file.writer.definition.imports.append(entry)
+
+
+def _literal(arg: cst.Arg) -> str | None:
+    if isinstance(arg.value, cst.SimpleString):
+        value = string_value(arg.value)
+        return value if isinstance(value, str) else None
+    return None
+
+
+def _encode_arg(file: _File, node: cst.Arg) -> Encoding:
+    keyword = None if node.keyword is None else node.keyword.value
+    return (node.star, keyword, file.encode(node.value))
+
+
+def _encode_number(file: _File, node: Any) -> Encoding:
+    return ("constant", number(node))
+
+
+def _encode_string(file: _File, node: Any) -> Encoding:
+    pieces = _joined(list(_string_pieces(file, node)))
+    if len(pieces) == 1 and not isinstance(pieces[0], tuple):
+        return ("constant", pieces[0])
+    return ("formatted", pieces)
+
+
+def _string_pieces(file: _File, node: Any) -> Iterator[Any]:
+    if isinstance(node, cst.ConcatenatedString):
+        yield from _string_pieces(file, node.left)
+        yield from _string_pieces(file, node.right)
+    elif isinstance(node, cst.SimpleString):
+        yield string_value(node)
+    else:
+        yield from _formatted_pieces(file, node.parts, node.start)
+
+
+def _formatted_pieces(file: _File, parts: Sequence[Any], start: str) -> Iterator[Any]:
+    yield ""
+    for part in parts:
+        if isinstance(part, cst.FormattedStringText):
+            yield formatted_text(part.value, start)
+            continue
+        conversion = part.conversion
+        if part.equal is not None:
+            # `f"{x=}"` prints the expression as it is written: here the spelling counts.
+            yield file.layout.self_documenting(part)
+            if conversion is None and part.format_spec is None:
+                conversion = "r"
+        spec = () if part.format_spec is None else part.format_spec
+        yield (
+            "value",
+            file.encode(part.expression),
+            conversion,
+            _joined(list(_formatted_pieces(file, spec, start))),
+        )
+
+
+def _joined(pieces: list[Any]) -> Encoding:
+    """Merge neighbouring texts: adjacent literals are one."""
+    merged: list[Any] = []
+    for piece in pieces:
+        if merged and not isinstance(piece, tuple) and not isinstance(merged[-1], tuple):
+            merged[-1] = merged[-1] + piece
+        else:
+            merged.append(piece)
+    return tuple(piece for piece in merged if piece != "" or len(merged) == 1)
+
+
+def _encode_subscript(file: _File, node: cst.Subscript) -> Encoding:
+    elements = tuple(file.encode(element.slice) for element in node.slice)
+    trailing = isinstance(node.slice[-1].comma, cst.Comma)
+    index = ("Tuple", elements) if len(elements) > 1 or trailing else elements[0]
+    return ("subscript", file.encode(node.value), index)
+
+
+def _encode_index(file: _File, node: cst.Index) -> Any:
+    value = file.encode(node.value)
+    return ("star", value) if node.star else value
+
+
+def _encode_elements(file: _File, node: Any) -> Encoding:
+    return (type(node).__name__, tuple(file.encode(element) for element in node.elements))
+
+
+def _encode_element(file: _File, node: cst.Element) -> Any:
+    return file.encode(node.value)
+
+
+def _encode_binary(file: _File, node: Any) -> Encoding:
+    """A chain of operators that lean left, flat: `a + b + c` may go on for hundreds of terms."""
+    links = []
+    while isinstance(node, (cst.BinaryOperation, cst.BooleanOperation)):
+        links.append((type(node.operator).__name__, node.right))
+        node = node.left
+    first = file.encode(node)
+    return ("operators", first, *((name, file.encode(right)) for name, right in reversed(links)))
+
+
+def _encode_lambda(file: _File, node: cst.Lambda) -> Encoding:
+    known = file.layout.has(node)
+    if known and _runs_in_function(file.scope):
+        index = file.define_lambda(node, f"{file.prefix}<lambda>", None)
+        return file.placeholder(index)
+    if known and id(node) not in file.lambdas:
+        file.lambdas.add(id(node))
+        # A decorator is no part of the function's own logic: a lambda in it stands for itself.
+        holder = None if file.in_decorator else file.writer.index
+        file.define_lambda(node, f"{file.prefix}<lambda>", holder)
+    return file.lambda_body(node, f"{file.prefix}<lambda>.<locals>.")
+
+
+def _runs_in_function(scope: Scope) -> bool:
+    around: Scope | None = scope
+    while around is not None and around.kind == "comprehension":
+        around = around.parent
+    return around is not None and around.kind == "function"
+
+
+def _encode_comprehension(file: _File, node: Any) -> Encoding:
+    clause: cst.CompFor | None = node.for_in
+    first = file.encode(node.for_in.iter)
+    inner = Scope("comprehension", file.scope, file.writer)
+    while clause is not None:
+        bind_statements(inner, [cst.Del(clause.target)], False)
+        clause = clause.inner_for_in
+    with file.inside(inner):
+        clauses = []
+        clause = node.for_in
+        while clause is not None:
+            source = first if clause is node.for_in else file.encode(clause.iter)
+            target = file.encode(clause.target)
+            tests = tuple(file.encode(test.test) for test in clause.ifs)
+            clauses.append((clause.asynchronous is not None, target, source, tests))
+            clause = clause.inner_for_in
+        if isinstance(node, cst.DictComp):
+            result: Encoding = (file.encode(node.key), file.encode(node.value))
+        else:
+            result = (file.encode(node.elt),)
+    return (type(node).__name__, tuple(clauses), result)
+
+
+def _encode_keyword_pattern(file: _File, node: cst.MatchKeywordElement) -> Encoding:
+    return ("keyword", node.key.value, file.encode(node.pattern))
+
+
+def _encode_asname(file: _File, node: cst.AsName) -> Any:
+    return file.encode(node.name)
+
+
+def _encode_annotation(file: _File, node: cst.Annotation) -> None:
+    return None
+
+
+_HANDLERS: dict[type[cst.CSTNode], Callable[[_File, Any], Any]] = {
+    cst.Name: _encode_name,
+    cst.Attribute: _encode_attribute,
+    cst.Call: _encode_call,
+    cst.Arg: _encode_arg,
+    cst.Integer: _encode_number,
+    cst.Float: _encode_number,
+    cst.Imaginary: _encode_number,
+    cst.SimpleString: _encode_string,
+    cst.ConcatenatedString: _encode_string,
+    cst.FormattedString: _encode_string,
+    cst.Subscript: _encode_subscript,
+    cst.Index: _encode_index,
+    cst.Tuple: _encode_elements,
+    cst.List: _encode_elements,
+    cst.Set: _encode_elements,
+    cst.Element: _encode_element,
+    cst.BinaryOperation: _encode_binary,
+    cst.BooleanOperation: _encode_binary,
+    cst.Lambda: _encode_lambda,
+    cst.ListComp: _encode_comprehension,
+    cst.SetComp: _encode_comprehension,
+    cst.DictComp: _encode_comprehension,
+    cst.GeneratorExp: _encode_comprehension,
+    cst.MatchKeywordElement: _encode_keyword_pattern,
+    cst.AsName: _encode_asname,
+    cst.Annotation: _encode_annotation,
+}

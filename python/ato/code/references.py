@@ -1,0 +1,205 @@
+"""Scopes and names: what a name in a function's source refers to, resolved without running it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import libcst as cst
+
+__all__ = ["ImportTarget", "Scope", "bind_statements", "children", "dotted", "import_targets"]
+
+# (level, module, name): `from ..a import b` is (2, "a", "b"), `import a.b as c` is (0, "a.b", None).
+ImportTarget = tuple[int, str, str | None]
+
+ScopeKind = Literal["module", "class", "function", "comprehension", "header"]
+
+# What the layout of the source puts into the tree, and what is no part of the computation.
+_LAYOUT = frozenset(
+    {
+        "lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "comma", "semicolon", "equal",
+        "colon", "dot", "leading_lines", "lines_after_decorators", "header", "footer", "indent",
+        "trailing_whitespace", "first_colon", "second_colon", "trailing_comma", "separator",
+        "posonly_ind", "star_ind",
+    }
+)  # fmt: skip
+
+
+@dataclass(eq=False)
+class Scope:
+    """The names that one block binds. `owner` is whatever definition the block belongs to.
+
+    A `header` stands between a function and the block around it: decorators and defaults are
+    evaluated there, so that a class body, otherwise invisible from inside, is seen.
+    """
+
+    kind: ScopeKind
+    parent: Scope | None
+    owner: Any
+    bound: set[str] = field(default_factory=set)
+    parameters: set[str] = field(default_factory=set)
+    global_names: set[str] = field(default_factory=set)
+    nonlocal_names: set[str] = field(default_factory=set)
+    imports: dict[str, ImportTarget] = field(default_factory=dict)
+    # The first parameter of a method, and the class it is a method of.
+    receiver: str | None = None
+    class_name: str | None = None
+
+    def find(self, name: str) -> Scope | None:
+        """The scope of a function, comprehension or class that binds `name`; `None`: it is global."""
+        scope: Scope | None = self
+        sees_class = True
+        while scope is not None and scope.kind != "module":
+            if scope.kind != "class" or sees_class:
+                if name in scope.global_names:
+                    return None
+                if (name in scope.bound or name in scope.parameters) and (
+                    name not in scope.nonlocal_names
+                ):
+                    return scope
+            if scope.kind != "header":
+                sees_class = False
+            scope = scope.parent
+        return None
+
+
+@functools.cache
+def _field_names(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
+    names = [f.name for f in fields(node_type)]
+    return tuple(n for n in names if n not in _LAYOUT and not n.startswith("whitespace"))
+
+
+def children(node: cst.CSTNode) -> Iterator[tuple[str, Any]]:
+    """The fields of a node that are more than layout, where they are present."""
+    for name in _field_names(type(node)):
+        value = getattr(node, name)
+        if value is not None and not isinstance(value, cst.MaybeSentinel):
+            yield name, value
+
+
+def dotted(node: cst.BaseExpression | None) -> str:
+    """Write `a.b.c` for a chain of attributes that begins with a name; empty for anything else."""
+    parts: list[str] = []
+    while isinstance(node, cst.Attribute):
+        parts.append(node.attr.value)
+        node = node.value
+    if not isinstance(node, cst.Name):
+        return ""
+    return ".".join([node.value, *reversed(parts)])
+
+
+def import_targets(node: cst.Import | cst.ImportFrom) -> Iterator[tuple[str, ImportTarget]]:
+    """Each name that an import binds, with what it stands for; `*` for a star import."""
+    if isinstance(node, cst.Import):
+        for alias in node.names:
+            path = dotted(alias.name)
+            if alias.asname is not None:
+                yield dotted(alias.asname.name), (0, path, None)  # type: ignore[arg-type]
+            else:
+                yield path.partition(".")[0], (0, path.partition(".")[0], None)
+        return
+    level, module = len(node.relative), dotted(node.module)
+    if isinstance(node.names, cst.ImportStar):
+        yield "*", (level, module, "*")
+        return
+    for alias in node.names:
+        name = dotted(alias.name)
+        yield dotted(alias.asname.name) if alias.asname else name, (level, module, name)  # type: ignore[arg-type]
+
+
+def bind_statements(
+    scope: Scope, body: Iterable[cst.CSTNode], walrus: bool
+) -> None:
+    """Collect into `scope` the names that the statements of a block bind.
+
+    `walrus` says whether the file has a `:=` at all; expressions are searched only then.
+    """
+    for node in body:
+        _bind(scope, node, walrus)
+
+
+def _bind(scope: Scope, node: Any, walrus: bool) -> None:
+    match node:
+        case cst.FunctionDef() | cst.ClassDef():
+            scope.bound.add(node.name.value)
+            if walrus:
+                _bind_walrus(scope, [node.decorators, getattr(node, "params", None)])
+            return
+        case cst.SimpleStatementLine() | cst.IndentedBlock() | cst.SimpleStatementSuite():
+            bind_statements(scope, node.body, walrus)
+            return
+        case cst.Import() | cst.ImportFrom():
+            for name, target in import_targets(node):
+                scope.bound.add(name)
+                scope.imports[name] = target
+            return
+        case cst.Global():
+            scope.global_names.update(item.name.value for item in node.names)
+            return
+        case cst.Nonlocal():
+            scope.nonlocal_names.update(item.name.value for item in node.names)
+            return
+    _bind_targets(scope, node)
+    for name, child in children(node):
+        if name in ("body", "orelse", "finalbody", "handlers", "cases") and not isinstance(
+            child, cst.BaseExpression
+        ):
+            bind_statements(scope, child if isinstance(child, (list, tuple)) else [child], walrus)
+        elif walrus:
+            _bind_walrus(scope, child)
+
+
+def _bind_targets(scope: Scope, node: Any) -> None:
+    match node:
+        case cst.Assign():
+            for target in node.targets:
+                _bind_target(scope, target.target)
+        case cst.AnnAssign() | cst.AugAssign() | cst.For() | cst.Del():
+            _bind_target(scope, node.target)
+        case cst.With():
+            for item in node.items:
+                if item.asname is not None:
+                    _bind_target(scope, item.asname.name)
+        case cst.ExceptHandler() | cst.ExceptStarHandler():
+            if node.name is not None:
+                _bind_target(scope, node.name.name)
+        case cst.MatchCase():
+            _bind_pattern(scope, node.pattern)
+        case cst.TypeAlias():
+            scope.bound.add(node.name.value)
+
+
+def _bind_target(scope: Scope, target: Any) -> None:
+    match target:
+        case cst.Name():
+            scope.bound.add(target.value)
+        case cst.Tuple() | cst.List():
+            for element in target.elements:
+                _bind_target(scope, element.value)
+
+
+def _bind_pattern(scope: Scope, pattern: Any) -> None:
+    match pattern:
+        case cst.MatchAs() | cst.MatchStar() if pattern.name is not None:
+            scope.bound.add(pattern.name.value)
+        case cst.MatchMapping() if pattern.rest is not None:
+            scope.bound.add(pattern.rest.value)
+    for _, child in children(pattern):
+        for part in child if isinstance(child, (list, tuple)) else [child]:
+            if isinstance(part, cst.CSTNode) and not isinstance(part, cst.BaseExpression):
+                _bind_pattern(scope, part)
+
+
+def _bind_walrus(scope: Scope, node: Any) -> None:
+    """A `:=` binds in the function around it, through comprehensions but not through lambdas."""
+    if isinstance(node, (list, tuple)):
+        for part in node:
+            _bind_walrus(scope, part)
+    elif isinstance(node, cst.NamedExpr):
+        _bind_target(scope, node.target)
+        _bind_walrus(scope, node.value)
+    elif isinstance(node, cst.CSTNode) and not isinstance(node, cst.Lambda):
+        for _, child in children(node):
+            _bind_walrus(scope, child)

@@ -1,0 +1,750 @@
+"""Follow live functions, classes and values through everything of the project's own they reach."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+from collections.abc import Callable
+from enum import Enum
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+from ato.code.bytecode import digest_code, loaded_names
+from ato.code.definitions import Definition
+from ato.code.digests import logic_digest, plain_digest
+from ato.code.graph import Key, Node, State
+from ato.code.kinds import (
+    ato_trace_id,
+    code_parts,
+    is_ato,
+    is_builtin,
+    is_plain,
+    items_of,
+    no_state,
+    wrapped_by_ato,
+)
+from ato.code.modules import MISSING, Module, Modules
+from ato.code.project import Roots, distributions_of, origin_of, relative_path
+from ato.code.source import Source, find_definition
+
+__all__ = ["Walk"]
+
+# What a live object adds to whoever holds it: ("plain", digest), ("code", name), ("state",), ….
+Content = tuple[Any, ...]
+
+# So many objects inside one value are searched for code; a training script's data may hold millions.
+_SEARCHED = 5_000
+_VALUE_WIDTH = 80
+
+
+class Walk:
+    """One walk: nodes by module and name, and what is still to be looked into."""
+
+    def __init__(self, roots: Roots) -> None:
+        self.roots = roots
+        self.modules = Modules(roots)
+        self.nodes: dict[Key, Node] = {}
+        self.root_code: object = None
+        self.root_class: type | None = None
+        self.receiver: type | None = None
+        self._todo: list[Callable[[], None]] = []
+        self._met: dict[int, tuple[object, Node | None]] = {}
+        self._held: set[Key] = set()
+        self._valued: set[Key] = set()
+        self.stated: dict[tuple[Key, tuple[str, int, int]], tuple[Source, Definition]] = {}
+
+    def finish(self) -> None:
+        """Look into everything that was met, until nothing new turns up."""
+        while self._todo:
+            self._todo.pop()()
+
+    # Live objects
+
+    def reach(self, holder: Node, label: str, value: Any, at_call: bool = True) -> Content:
+        """Follow a live object that `holder` refers to, and say what it adds to the holder."""
+        if is_plain(value):
+            return ("plain", plain_digest(value))
+        inner = wrapped_by_ato(value)
+        if inner is not None:
+            return self._reach_traced(holder, label, value, inner, at_call)
+        if is_ato(value):
+            return ("ato",)
+        if isinstance(value, ModuleType):
+            self._follow_module(holder, label, value.__name__, [], at_call)
+            return ("module", value.__name__)
+        if isinstance(value, type):
+            return self._reach_class(holder, label, value, at_call)
+        if isinstance(value, functools.partial):
+            return self._reach_partial(holder, label, value, at_call)
+        if isinstance(value, MethodType):
+            content = self.reach(holder, label, value.__func__, at_call)
+            of = self.reach(holder, f"{label}.__self__", value.__self__, at_call)
+            return ("method", content, of)
+        parts = code_parts(value)
+        if parts is not None:
+            return ("parts", *(self.reach(holder, label, part, at_call) for part in parts))
+        if isinstance(value, FunctionType) or "__wrapped__" in getattr(value, "__dict__", {}):
+            return self._reach_function(holder, label, value, at_call)
+        if is_builtin(value):
+            owner = getattr(value, "__module__", None) or type(value.__self__).__module__
+            self._external(holder, owner)
+            return ("builtin", owner, value.__qualname__)
+        return self._search(holder, label, value, at_call)
+
+    def _reach_traced(
+        self, holder: Node, label: str, wrapper: Any, inner: Any, at_call: bool
+    ) -> Content:
+        content = self.reach(holder, label, inner, at_call)
+        trace_id = ato_trace_id(wrapper)
+        if trace_id is not None and content[0] == "code":
+            self.nodes[content[1], content[2]].traced = trace_id
+        return content
+
+    def _reach_partial(
+        self, holder: Node, label: str, value: functools.partial[Any], at_call: bool
+    ) -> Content:
+        parts: list[Content] = [self.reach(holder, label, value.func, at_call)]
+        for number, argument in enumerate(value.args):
+            parts.append(self.reach(holder, f"{label} argument {number}", argument, at_call))
+        for name, argument in value.keywords.items():
+            content = self.reach(holder, f"{label} argument {name}", argument, at_call)
+            parts.append(("keyword", name, content))
+        return ("partial", *parts)
+
+    def _reach_function(self, holder: Node, label: str, value: Any, at_call: bool) -> Content:
+        """Refer to the innermost function of a stack of wrappers, and through it to the wrappers."""
+        node = self.function(holder, value)
+        if node is None:
+            return ("builtin", str(getattr(value, "__module__", "")), _name_of(value))
+        holder.link(label, node, at_call)
+        return ("code", *node.key)
+
+    def function(self, holder: Node, value: Any) -> Node | None:
+        """The node of a function; of a decorated one, that of the function that is wrapped."""
+        if id(value) in self._met:
+            return self._met[id(value)][1]
+        self._met[id(value)] = (value, None)
+        own = self._function_itself(holder, value) if isinstance(value, FunctionType) else None
+        wrapped = getattr(value, "__dict__", {}).get("__wrapped__")
+        inner = wrapped_by_ato(wrapped) if wrapped is not None else None
+        node = own
+        if wrapped is not None and not is_ato(inner or wrapped):
+            below = self.function(holder, inner or wrapped)
+            if below is not None:
+                if inner is not None:
+                    below.traced = ato_trace_id(wrapped) or below.traced
+                node = below
+        if node is not None and own is not None and own is not node:
+            node.link("wrapper", own)
+        elif node is not None and own is None and not isinstance(value, FunctionType):
+            self._wrapper_instance(node, value)
+        self._met[id(value)] = (value, node)
+        return node
+
+    def _wrapper_instance(self, node: Node, value: Any) -> None:
+        """A decorator that is a class: the wrapper is an instance, its attributes the arguments."""
+        content = self.reach(node, "wrapper", type(value))
+        if content[0] == "code":
+            held = [
+                (name, plain_digest(item))
+                for name, item in sorted(vars(value).items())
+                if is_plain(item) and not name.startswith("__")
+            ]
+            self.nodes[content[1], content[2]].contents.add(logic_digest(("holds", tuple(held))))
+
+    def _function_itself(self, holder: Node, fn: FunctionType) -> Node | None:
+        code = fn.__code__
+        file = code.co_filename
+        module = self.modules.of_namespace(fn.__globals__, file)
+        if code is not self.root_code:
+            origin = self._origin_of_function(module, fn)
+            if origin != "project":
+                if origin == "other":
+                    holder.distributions.update(distributions_of(fn.__globals__["__name__"]))
+                self._search_foreign_closure(holder, fn)
+                return None
+        found = find_definition(fn)
+        if isinstance(found, str):
+            return self._function_by_bytecode(module, fn, found)
+        source, definition = found
+        if definition.holder is not None and code is not self.root_code:
+            return self._holder_of_lambda(module, source, definition)
+        node = self._node(module, definition.name, "function", source.path)
+        self._todo.append(lambda: self._look_into_function(node, module, source, definition, fn))
+        return node
+
+    def _origin_of_function(self, module: Module, fn: FunctionType) -> str:
+        name = fn.__globals__.get("__name__")
+        file = fn.__code__.co_filename
+        if file.startswith("<") or not file.endswith(".py"):
+            file = fn.__globals__.get("__file__") or ""
+        if not file and name in (None, "__main__"):
+            return "project"  # typed at a prompt or in a notebook, or made by `exec`
+        return origin_of(str(name), file or None, self.roots)
+
+    def _search_foreign_closure(self, holder: Node, fn: FunctionType) -> None:
+        """A wrapper of somebody else's may hold functions of the project's."""
+        for cell in fn.__closure__ or ():
+            held = _cell_value(cell)
+            if held is not MISSING and not is_plain(held):
+                self._search_code_only(holder, held)
+
+    def _search_code_only(self, holder: Node, held: Any) -> None:
+        items = items_of(held)
+        values = [held] if items is None else [value for _, value in items]
+        for value in values:
+            if isinstance(value, FunctionType):
+                self.reach(holder, "held by a wrapper", value)
+
+    def _holder_of_lambda(self, module: Module, source: Source, definition: Definition) -> Node:
+        """A lambda in a module-level statement is part of the value that the statement binds."""
+        assert source.definitions is not None  # the definition was found in it
+        assert definition.holder is not None
+        holder = source.definitions.definitions[definition.holder]
+        if holder.kind == "value" and "." not in holder.name:
+            return self._value(module, holder.name)
+        return self.static(module, source, holder)
+
+    def _function_by_bytecode(self, module: Module, fn: FunctionType, reason: str) -> Node:
+        code = fn.__code__
+        node = self._node(module, code.co_qualname, "function", code.co_filename)
+        place = (code.co_filename, code.co_firstlineno, 0)
+        if place in node.parts:
+            return node
+        node.bytecode = digest_code(code)
+        node.parts[place] = logic_digest(("bytecode", node.bytecode))
+        node.line = node.line or code.co_firstlineno
+        node.gaps.add(f"{node.key[0]}.{node.key[1]}: {reason}; fingerprinted by its bytecode")
+
+        def look() -> None:
+            chains, imported = loaded_names(code)
+            for chain in chains:
+                self._follow(node, module, chain)
+            for name in imported:
+                self._follow_module(node, name, name, [], at_call=True)
+            self._closure(node, fn, list(code.co_freevars))
+            self._defaults(node, fn, capture=True)
+
+        self._todo.append(look)
+        return node
+
+    def _look_into_function(
+        self, node: Node, module: Module, source: Source, definition: Definition, fn: FunctionType
+    ) -> None:
+        self._place(node, module, source, definition, fn)
+        free = [name for name in definition.captured if name in fn.__code__.co_freevars]
+        self._closure(node, fn, free)
+        self._defaults(node, fn, definition.defaults_capture)
+
+    def _closure(self, node: Node, fn: FunctionType, free: list[str]) -> None:
+        """Plain values of a closure count where they are held; mutable ones are state."""
+        cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
+        held: list[Content] = []
+        for number, name in enumerate(free):
+            cell = cells[name]
+            value = _cell_value(cell)
+            if value is MISSING:
+                held.append(("empty",))
+                continue
+            content = self.reach(node, f"closure {number}", value)
+            if _is_state(content):
+                node.states.append(State(name, True, functools.partial(_cell_content, cell, name)))
+            held.append(content)
+        if held:
+            node.contents.add(logic_digest(("closure", tuple(held))))
+
+    def _defaults(self, node: Node, fn: FunctionType, capture: bool) -> None:
+        """Defaults stand in the source; their values count where an enclosing function gives them."""
+        given = [(f"default {n}", v) for n, v in enumerate(fn.__defaults__ or ())]
+        given += [(f"default {n}", v) for n, v in sorted((fn.__kwdefaults__ or {}).items())]
+        contents = [self.reach(node, label, value) for label, value in given]
+        if capture and contents:
+            node.contents.add(logic_digest(("defaults", tuple(contents))))
+
+    # Classes
+
+    def _reach_class(self, holder: Node, label: str, klass: type, at_call: bool) -> Content:
+        node = self.klass(holder, klass)
+        if node is None:
+            return ("class", klass.__module__, klass.__qualname__)
+        holder.link(label, node, at_call)
+        return ("code", *node.key)
+
+    def klass(self, holder: Node, klass: type) -> Node | None:
+        """The node of a class of the project's; `None` for any other."""
+        module = self._module_of_class(klass)
+        if module is None or (
+            klass is not self.root_class and self._origin_of_class(module, klass) != "project"
+        ):
+            self._external(holder, klass.__module__)
+            return None
+        key = (module.name, klass.__qualname__)
+        if id(klass) in self._met:
+            return self._met[id(klass)][1]
+        node = self._node(module, key[1], "class", module.path or "")
+        self._met[id(klass)] = (klass, node)
+        self._todo.append(lambda: self._look_into_class(node, module, klass))
+        return node
+
+    def _module_of_class(self, klass: type) -> Module | None:
+        loaded = sys.modules.get(klass.__module__)
+        if loaded is None:
+            return None
+        return self.modules.of_namespace(vars(loaded), getattr(loaded, "__file__", None) or "")
+
+    def _origin_of_class(self, module: Module, klass: type) -> str:
+        if module.path is None and klass.__module__ == "__main__":
+            return "project"
+        return origin_of(klass.__module__, module.path or None, self.roots)
+
+    def _look_into_class(self, node: Node, module: Module, klass: type) -> None:
+        definition = module.definition_named(klass.__qualname__)
+        source = module.source
+        members = vars(klass)
+        stated: set[str] = set()
+        if definition is None or source is None or source.definitions is None:
+            # Made at run time (a named tuple, `type(...)`), or typed where no source is kept.
+            plain = tuple(
+                (name, plain_digest(value))
+                for name, value in sorted(members.items())
+                if is_plain(value) and name not in _MADE_BY_PYTHON
+            )
+            node.parts["", 0, 0] = logic_digest(("class", plain))
+        else:
+            self._place(node, module, source, definition, None)
+            for index in definition.nested:
+                nested = source.definitions.definitions[index]
+                name = nested.name.rpartition(".")[2]
+                stated.add(name)
+                self._class_member(node, module, source, nested, members.get(name, MISSING))
+        for name, value in members.items():
+            if name not in stated and _has_source(value):
+                self.reach(node, name, value)
+        for number, base in enumerate(klass.__bases__):
+            if base is not object:
+                self.reach(node, f"base {number}", base)
+        if type(klass) is not type:
+            self.reach(node, "metaclass", type(klass))
+
+    def _class_member(
+        self, node: Node, module: Module, source: Source, nested: Definition, value: Any
+    ) -> None:
+        name = nested.name.rpartition(".")[2]
+        if nested.kind == "value":
+            node.link(name, self._attribute(module, source, nested, value))
+        elif value is MISSING:
+            node.link(name, self.static(module, source, nested))
+        else:
+            self.reach(node, name, value)
+
+    def _attribute(
+        self, module: Module, source: Source, definition: Definition, value: Any
+    ) -> Node:
+        node = self.static(module, source, definition)
+        if value is not MISSING and not is_ato(value):
+            self._hold(node, value)
+        return node
+
+    # Definitions in source
+
+    def static(self, module: Module, source: Source, definition: Definition) -> Node:
+        """The node of a definition that is known by its source only."""
+        kind = "function" if definition.kind == "lambda" else definition.kind
+        node = self._node(module, definition.name, kind, source.path)
+        self._todo.append(lambda: self._place(node, module, source, definition, None))
+        return node
+
+    def _place(
+        self,
+        node: Node,
+        module: Module,
+        source: Source,
+        definition: Definition,
+        fn: FunctionType | None,
+    ) -> None:
+        """Add what stands in the source, and follow the names in it."""
+        place = (source.path, definition.line, definition.column or 0)
+        if (node.key, place) in self.stated:
+            return
+        self.stated[node.key, place] = (source, definition)
+        node.parts[place] = definition.own
+        node.text[place] = source.lines(definition)
+        node.normalised[place] = definition.normalised
+        node.line = min(node.line, definition.line) if node.line else definition.line
+        # A class and a function meet what they name when they are called; a value met it once.
+        at_call = definition.kind in ("function", "lambda", "class")
+        for gap in definition.gaps:
+            node.gaps.add(f"{node.key[0]}.{node.key[1]}: {gap}")
+        for chain in definition.references:
+            self._follow(node, module, chain, at_call)
+        for level, name, attribute, attributes in definition.imports:
+            label = f"import {'.' * level}{name} {attribute or ''}"
+            self._follow_import(node, label, module, (level, name, attribute), attributes, at_call)
+        for class_name, attribute, through_super in definition.members:
+            self._follow_member(node, module, source, class_name, attribute, through_super)
+        if definition.kind != "class" and source.definitions is not None:
+            for number, index in enumerate(definition.nested):
+                nested = source.definitions.definitions[index]
+                node.link(f"nested {number}", self.static(module, source, nested))
+        if definition.kind == "class" and source.definitions is not None and fn is None:
+            self._place_members(node, module, source, definition)
+        self._decorators(node, module, definition)
+
+    def _place_members(
+        self, node: Node, module: Module, source: Source, definition: Definition
+    ) -> None:
+        """The members of a class that is not loaded, or is made anew by each call of a function."""
+        if module.lookup(definition.name) is not MISSING:
+            return
+        for index in definition.nested:
+            nested = source.definitions.definitions[index]  # type: ignore[union-attr]
+            node.link(nested.name.rpartition(".")[2], self.static(module, source, nested))
+
+    def _decorators(self, node: Node, module: Module, definition: Definition) -> None:
+        for decorator in definition.decorators:
+            root = decorator.callee.partition(".")[0]
+            value = module.value(root) if root else MISSING
+            if decorator.from_ato or (value is not MISSING and is_ato(value)):
+                continue
+            label = f"decorator {decorator.callee}"
+            if decorator.callee in decorator.references:
+                # Its arguments are in the closure of what it returned, or in its own encoding.
+                self._follow(node, module, decorator.callee, at_call=False, label=label)
+            for level, name, attribute, after in decorator.imports:
+                target = (level, name, attribute)
+                self._follow_import(node, label, module, target, after, at_call=False)
+            made = [key for at, key in node.edges if at == label]
+            node.decorators[decorator.logic] = made[0] if made else None
+
+    # Names
+
+    def _follow(
+        self, node: Node, module: Module, chain: str, at_call: bool = True, label: str = ""
+    ) -> None:
+        """Follow a global name, with the attributes after it, from inside `module`."""
+        name, *attributes = chain.split(".")
+        if not label:
+            label = "own name" if node.key == (module.name, name) else chain
+        value = module.value(name)
+        if value is not MISSING and wrapped_by_ato(value) is None and is_ato(value):
+            return
+        binding = module.binding(name)
+        if binding.value is not None and (not binding.definitions or binding.assigned):
+            # What a script's own statements bound is their result, and no part of them.
+            held = self._value(module, name, hold=node.kind != "module")
+            if held is not node:
+                node.link(f"{label} as bound", held, at_call)
+        if isinstance(value, ModuleType):
+            self._follow_module(node, label, value.__name__, attributes, at_call)
+        elif binding.assigned:
+            return  # the value's own node has what it holds
+        elif binding.definitions:
+            self._follow_definition(node, label, module, binding.definitions, value, at_call)
+        elif binding.imports:
+            target = binding.imports[-1]
+            self._follow_import(
+                node, label, module, (target[0], target[1], target[2]), attributes, at_call
+            )
+        elif value is not MISSING:
+            self._follow_unstated(node, label, module, name, attributes, value, at_call)
+
+    def _follow_definition(
+        self,
+        node: Node,
+        label: str,
+        module: Module,
+        definitions: list[int],
+        value: Any,
+        at_call: bool,
+    ) -> None:
+        source = module.source
+        if value is not MISSING:
+            content = self.reach(node, label, value, at_call)
+            if content[0] not in ("state", "plain"):
+                return
+        if source is not None and source.definitions is not None:
+            for index in definitions:
+                definition = source.definitions.definitions[index]
+                node.link(label, self.static(module, source, definition), at_call)
+
+    def _follow_unstated(
+        self,
+        node: Node,
+        label: str,
+        module: Module,
+        name: str,
+        attributes: list[str],
+        value: Any,
+        at_call: bool,
+    ) -> None:
+        """A name that no statement of the file binds: a star import, or set from elsewhere."""
+        definitions = module.definitions
+        for level, star in definitions.stars if definitions is not None else ():
+            target = module.absolute(level, star)
+            if self.modules.origin(target) == "project":
+                found = self.modules.named(target)
+                if found is not None and found is not module and found.knows(name):
+                    self._follow(node, found, ".".join([name, *attributes]), at_call, label)
+                    return
+            elif getattr(sys.modules.get(target), name, MISSING) is value:
+                self._external(node, target)
+                return
+        if name.startswith("__") or getattr(builtins, name, MISSING) is value:
+            return
+        if isinstance(value, (FunctionType, type, MethodType)) or is_builtin(value):
+            self.reach(node, label, value, at_call)
+        else:
+            node.link(label, self._value(module, name), at_call)
+
+    def _follow_import(
+        self,
+        node: Node,
+        label: str,
+        module: Module,
+        target: tuple[int, str, str | None],
+        attributes: list[str],
+        at_call: bool,
+    ) -> None:
+        level, name, attribute = target
+        absolute = module.absolute(level, name)
+        after = attributes if attribute is None else [attribute, *attributes]
+        self._follow_module(node, label, absolute, after, at_call)
+
+    def _follow_module(
+        self, node: Node, label: str, name: str, attributes: list[str], at_call: bool
+    ) -> None:
+        """Follow the attributes of a module; of somebody else's, note the distribution."""
+        for at in range(len(attributes) + 1):
+            if self.modules.origin(name) != "project":
+                self._external(node, name)
+                return
+            module = self.modules.named(name)
+            if at == len(attributes):
+                return  # the module itself: it counts by its name
+            attribute = attributes[at]
+            submodule = f"{name}.{attribute}"
+            value = MISSING if module is None else module.value(attribute)
+            is_module = isinstance(value, ModuleType) and value.__name__ == submodule
+            if module is not None and module.knows(attribute) and not is_module:
+                self._follow(node, module, ".".join(attributes[at:]), at_call, label)
+                return
+            if module is not None and module.definitions is None and module.path:
+                node.gaps.add(f"{name}: it has no source to follow")
+                return
+            if not is_module and self.modules.named(submodule) is None:
+                return  # not bound: the name in the caller's own logic is all there is
+            name = submodule
+
+    def _follow_member(
+        self,
+        node: Node,
+        module: Module,
+        source: Source,
+        class_name: str,
+        attribute: str,
+        through_super: bool,
+    ) -> None:
+        """Follow `self.name` and `super().name` through the class, as far as that is known."""
+        label = f"{'super' if through_super else 'self'}.{attribute}"
+        klass = module.lookup(class_name)
+        if not isinstance(klass, type):
+            self._follow_static_member(node, module, source, f"{class_name}.{attribute}", label)
+            return
+        line = klass.__mro__
+        if through_super:
+            line = line[1:]
+        elif self.receiver is not None and issubclass(self.receiver, klass):
+            line = self.receiver.__mro__
+        for owner in line:
+            if attribute not in vars(owner):
+                continue
+            home = self._module_of_class(owner)
+            if home is None or self._origin_of_class(home, owner) != "project":
+                self._external(node, owner.__module__)
+                return
+            value = vars(owner)[attribute]
+            stated = _member_definition(home, owner, attribute)
+            if stated is not None and stated[1].kind == "value":
+                node.link(label, self._attribute(home, *stated, value))
+            elif stated is not None or _has_source(value):
+                self.reach(node, label, value)
+            return
+
+    def _follow_static_member(
+        self, node: Node, module: Module, source: Source, qualified: str, label: str
+    ) -> None:
+        definitions = source.definitions.definitions if source.definitions is not None else []
+        for definition in definitions:
+            if definition.name == qualified:
+                node.link(label, self.static(module, source, definition))
+
+    # Values
+
+    def _value(self, module: Module, name: str, hold: bool = True) -> Node:
+        """The node of a module-level name that is no function and no class.
+
+        With `hold` the present value counts too: itself if it is plain, else the code that it holds.
+        """
+        key = (module.name, name)
+        node = self._node(module, name, "value", module.path or "")
+        value = module.value(name)
+        binding = module.binding(name)
+        if hold and key not in self._held:
+            self._held.add(key)
+            imported = binding.value is not None and not binding.assigned
+            # What an import brings in is followed by whoever names it.
+            if value is not MISSING and not imported and not is_ato(value):
+                self._todo.append(lambda: self._hold_global(node, module, name, value))
+        if key in self._valued:
+            return node
+        self._valued.add(key)
+        source = module.source
+        if binding.value is None or source is None or source.definitions is None:
+            node.parts["", 0, 0] = logic_digest(("unbound in its file", name))
+        else:
+            definition = source.definitions.definitions[binding.value]
+            self._todo.append(lambda: self._place(node, module, source, definition, None))
+        return node
+
+    def _hold_global(self, node: Node, module: Module, name: str, value: Any) -> None:
+        content = self._hold(node, value)
+        if _is_state(content) and module.namespace is not None:
+            get = functools.partial(_global_value, module.namespace, name)
+            node.states.append(State(name, False, get))
+
+    def _hold(self, node: Node, value: Any) -> Content:
+        """A value's node has the plain value itself, and the code that the value holds."""
+        content = self.reach(node, "holds", value)
+        if content[0] == "plain":
+            node.contents.add(content[1])
+            text = repr(value)
+            node.value = text if len(text) <= _VALUE_WIDTH else f"{text[: _VALUE_WIDTH - 1]}…"
+        return content
+
+    def _search(self, holder: Node, label: str, value: Any, at_call: bool) -> Content:
+        """Look for functions and classes inside containers and instances."""
+        if no_state(value):
+            self.reach(holder, f"{label} is", type(value), at_call)
+            return ("member", value.name) if isinstance(value, Enum) else ("no state",)
+        state = False
+        found = 0
+        seen: set[int] = set()
+        queue: list[tuple[str, Any, bool]] = [(label, value, True)]
+        for path, item, mutable in queue:
+            if is_plain(item):
+                state = state or mutable
+                continue
+            if id(item) in seen:
+                continue
+            seen.add(id(item))
+            found += 1
+            if found > _SEARCHED:
+                holder.gaps.add(f"{holder.key[0]}.{holder.key[1]}: too large to be searched for code")
+                break
+            inside = items_of(item)
+            if inside is None and not _is_data(item):
+                state = _is_state(self.reach(holder, path, item, at_call)) or state
+                continue
+            if inside is not None:
+                queue.extend(_bounded(path, inside, not isinstance(item, (tuple, frozenset))))
+                state = state or (not item and not isinstance(item, (tuple, frozenset)))
+            if type(item) not in _PLAIN_CONTAINERS:
+                state = True
+                self.reach(holder, f"{path} is", type(item), at_call)
+                own = getattr(item, "__dict__", None)
+                if isinstance(own, dict):
+                    queue.extend(_bounded(path, iter(own.items()), False))
+        return ("state",) if state else ("holds code",)
+
+    # Small things
+
+    def _external(self, node: Node, module: str) -> None:
+        if self.modules.origin(module) == "other":
+            node.distributions.update(distributions_of(module))
+
+    def _node(self, module: Module, name: str, kind: Any, path: str) -> Node:
+        key = (module.name, name)
+        node = self.nodes.get(key)
+        if node is None:
+            node = Node(key, kind, relative_path(path, self.roots), home=module)
+            self.nodes[key] = node
+        return node
+
+
+_PLAIN_CONTAINERS = (dict, list, tuple, set, frozenset)
+_MADE_BY_PYTHON = frozenset({"__module__", "__qualname__", "__doc__", "__firstlineno__"})
+
+
+def _is_data(value: Any) -> bool:
+    """Whether a value is searched from the outside: an instance that is not itself code."""
+    if isinstance(value, (FunctionType, type, MethodType, ModuleType, functools.partial)):
+        return False
+    if code_parts(value) is not None or is_builtin(value) or no_state(value) or is_ato(value):
+        return False
+    return "__wrapped__" not in getattr(value, "__dict__", {})
+
+
+def _bounded(path: str, items: Any, mutable: bool) -> list[tuple[str, Any, bool]]:
+    """The items of a container, plain ones (of which there may be millions) told by one of them."""
+    found: list[tuple[str, Any, bool]] = []
+    plain = False
+    for name, item in items:
+        if is_plain(item):
+            if not plain:
+                found.append((name, item, mutable))
+            plain = True
+            continue
+        found.append((f"{path}{name}", item, mutable))
+        if len(found) > _SEARCHED:
+            break
+    return found
+
+
+def _is_state(content: Content) -> bool:
+    if content[0] == "state":
+        return True
+    return any(isinstance(part, tuple) and part and _is_state(part) for part in content)
+
+
+def _cell_value(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def _cell_content(cell: Any, name: str) -> object:
+    value = _cell_value(cell)
+    if value is MISSING:
+        raise LookupError(f"the closure variable {name} is not bound any more")
+    return value
+
+
+def _global_value(namespace: dict[str, Any], name: str) -> object:
+    return namespace[name]
+
+
+def _name_of(value: Any) -> str:
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
+
+
+def _has_source(value: Any) -> bool:
+    """Whether a member that no statement of the class binds was written by somebody in a file."""
+    for part in code_parts(value) or [value]:
+        if isinstance(part, FunctionType) and not part.__code__.co_filename.startswith("<"):
+            return True
+    return False
+
+
+def _member_definition(
+    module: Module, owner: type, attribute: str
+) -> tuple[Source, Definition] | None:
+    source = module.source
+    if source is None or source.definitions is None:
+        return None
+    qualified = f"{owner.__qualname__}.{attribute}"
+    for definition in source.definitions.definitions:
+        if definition.name == qualified:
+            return source, definition
+    return None
