@@ -1,0 +1,85 @@
+"""Pairing the calls of two runs."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ato.events import CallRecord
+from ato.explain.align import Pair, align
+
+NAMES = st.lists(st.sampled_from(["load", "step", "evaluate"]), max_size=30)
+KNOWN = {("call", name) for name in ("load", "step", "evaluate", "outer")}
+
+
+def flat_run(names: list[str]) -> list[CallRecord]:
+    """A run whose calls follow one another, the run's own record last."""
+    calls = [
+        CallRecord("call", name, number + 1, 0, 0, number, number)
+        for number, name in enumerate(names)
+    ]
+    return [*calls, CallRecord("run", "run", 0, None, 0, len(names), 0)]
+
+
+def shape(pair: Pair) -> list[tuple[str | None, str | None]]:
+    return [
+        (child.a.trace_id if child.a else None, child.b.trace_id if child.b else None)
+        for child in pair.children
+    ]
+
+
+@given(NAMES)
+def test_equal_sequences_pair_one_to_one(names: list[str]) -> None:
+    """Two runs with the same calls pair each call with its like."""
+    top = align(flat_run(names), flat_run(names), KNOWN)
+    assert shape(top) == [(name, name) for name in names]
+    assert [child.order for child in top.children] == list(range(len(names)))
+
+
+@given(NAMES, NAMES)
+def test_every_call_stands_in_exactly_one_pair(a: list[str], b: list[str]) -> None:
+    """No call is lost or used twice, order is kept, and only like calls are paired."""
+    top = align(flat_run(a), flat_run(b), KNOWN)
+    assert [left for left, _ in shape(top) if left] == a
+    assert [right for _, right in shape(top) if right] == b
+    assert all(left == right for left, right in shape(top) if left and right)
+
+
+def test_an_inserted_call_does_not_shift_the_rest() -> None:
+    """A call that one run has more stands alone, and those after it still pair up."""
+    top = align(
+        flat_run(["load", "step", "step"]), flat_run(["load", "evaluate", "step", "step"]), KNOWN
+    )
+    assert shape(top) == [
+        ("load", "load"),
+        (None, "evaluate"),
+        ("step", "step"),
+        ("step", "step"),
+    ]
+    # It stands before the call that follows it in both runs.
+    assert top.children[0].order < top.children[1].order < top.children[2].order
+
+
+def test_calls_that_only_one_run_could_record_leave_their_children_to_their_parent() -> None:
+    """Tracing one more function is no difference between the runs."""
+    plain = flat_run(["step"])
+    wrapped = [
+        CallRecord("call", "step", 2, 1, 0, 0, 0),
+        CallRecord("call", "outer", 1, 0, 0, 1, 0),
+        CallRecord("run", "run", 0, None, 0, 2, 0),
+    ]
+    top = align(plain, wrapped, {("call", "step")})
+    assert shape(top) == [("step", "step")]
+
+
+def test_a_run_that_died_is_paired_through_the_other_runs_functions() -> None:
+    """Calls inside a function that never returned pair with those of the run that finished."""
+    whole = [
+        CallRecord("call", "step", 2, 1, 0, 0, 0),
+        CallRecord("call", "step", 3, 1, 1, 1, 1),
+        CallRecord("scope", "outer", 1, 0, 0, 2, 0),
+        CallRecord("run", "run", 0, None, 0, 3, 0),
+    ]
+    top = align(whole, whole[:1], {("call", "step"), ("scope", "outer")})
+    (outer,) = top.children
+    assert shape(outer) == [("step", "step"), ("step", None)]
