@@ -372,7 +372,12 @@ def config_values(content: dict[str, dict[str, Any]]) -> dict[str, Any]:
         for name in branches:
             place = place.setdefault(name, {}) if isinstance(place, dict) else None
         if isinstance(place, dict) and leaf not in place:
-            place[leaf] = entry.get("value")
+            place[leaf] = _config_value(entry)
         else:  # a plain mapping may have both "a" and "a.b"
-            nested[key] = entry.get("value")
+            nested[key] = _config_value(entry)
     return nested
+
+
+def _config_value(entry: dict[str, Any]) -> Any:
+    value = entry.get("value")
+    return tuple(value) if entry.get("type") == "tuple" and isinstance(value, list) else value

@@ -145,7 +145,8 @@ def _entry(config: Mapping[str, Any], key: str, value: object, secret: bool) -> 
         entry["gap"] = str(error)
     history = getattr(type(config), "history", None)
     writes = [write.to_json() for write in history(config, key)] if history is not None else []
-    entry["history"] = [mask_write(write, key) for write in writes] if secret else writes
+    # By the key alone: a secret that was set and is gone by now stands in the history as well.
+    entry["history"] = [mask_write(w, key) for w in writes] if is_secret_key(key) else writes
     if secret:
         entry["secret"] = True
     return entry
