@@ -59,9 +59,7 @@ def _inner(part: Any) -> Iterator[Any]:
         yield from every_statement(part.body)
     elif isinstance(part, cst.If):
         yield from every_statement([part])
-    elif isinstance(part, (cst.Else, cst.Finally, cst.ExceptHandler, cst.ExceptStarHandler)):
-        yield from every_statement(part.body.body)
-    elif isinstance(part, cst.MatchCase):
+    elif isinstance(part, (cst.Else, cst.Finally, cst.ExceptHandler, cst.ExceptStarHandler)) or isinstance(part, cst.MatchCase):
         yield from every_statement(part.body.body)
 
 

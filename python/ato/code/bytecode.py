@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from typing import Any
 
 from ato.code.digests import bytecode_digest
 
-__all__ = ["INTERPRETER", "compiled_digests", "digest_code", "loaded_names"]
+__all__ = ["INTERPRETER", "compiled_digests", "digest_code", "loaded_names", "qualified_name"]
 
 # Bytecode is compared within one version of one interpreter only, at one level of optimisation.
 INTERPRETER = f"{sys.implementation.cache_tag}-{sys.flags.optimize}"
 
+_COMPREHENSION = re.compile(r"<(?:listcomp|setcomp|dictcomp|genexpr)>\.(?:<locals>\.)?")
 _LOADS_CONSTANT = frozenset(dis.hasconst)
 
 
@@ -35,7 +37,7 @@ def compiled_digests(text: str, path: str) -> dict[str, list[str]]:
         module = compile(text, path, "exec", dont_inherit=True)
     found: dict[str, list[str]] = {}
     for code in _nested(module):
-        found.setdefault(f"{code.co_qualname}:{code.co_firstlineno}", []).append(digest_code(code))
+        found.setdefault(f"{qualified_name(code)}:{code.co_firstlineno}", []).append(digest_code(code))
     return found
 
 
@@ -57,6 +59,11 @@ def loaded_names(code: CodeType) -> tuple[list[str], list[str]]:
             if step.opname == "IMPORT_NAME":
                 modules.append(step.argval)
     return list(dict.fromkeys(chains)), list(dict.fromkeys(modules))
+
+
+def qualified_name(code: CodeType) -> str:
+    """The qualified name without the comprehensions around it, which newer Pythons inline."""
+    return _COMPREHENSION.sub("", code.co_qualname)
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:

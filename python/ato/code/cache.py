@@ -34,9 +34,9 @@ def store(key: str, entry: dict[str, Any]) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(entry, file, separators=(",", ":"))
-            os.replace(sibling, path)
+            Path(sibling).replace(path)
         except OSError:
-            os.unlink(sibling)
+            Path(sibling).unlink()
     except OSError:
         return
 

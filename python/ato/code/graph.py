@@ -100,7 +100,7 @@ def deep_digests(nodes: dict[Key, Node], logic: dict[Key, str]) -> dict[Key, str
         members = set(component)
         described = []
         for key in sorted(component):
-            edges = [
+            edges: list[tuple[str, tuple[str, ...]]] = [
                 (label, ("inside", *target) if target in members else ("unit", deep[target]))
                 for label, target in sorted(nodes[key].edges)
             ]
@@ -122,10 +122,10 @@ def _components(graph: dict[Key, list[Key]]) -> Iterable[list[Key]]:
     low: dict[Key, int] = {}
     stack: list[Key] = []
     on_stack: set[Key] = set()
-    for start in graph:
+    for start, first in graph.items():
         if start in index:
             continue
-        work = [(start, iter(graph[start]))]
+        work = [(start, iter(first))]
         index[start] = low[start] = len(index)
         stack.append(start)
         on_stack.add(start)

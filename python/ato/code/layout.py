@@ -29,7 +29,7 @@ class Layout:
         self.has_walrus = ":=" in text
         self._tree = tree
         self._ast = ast.parse(text)
-        ours = list(_in_order(tree))
+        ours = list(_in_order(tree, "lambda" in text))
         theirs = sorted(_placed(self._ast), key=_position)
         if len(ours) != len(theirs):
             raise SyntaxError(
@@ -44,7 +44,7 @@ class Layout:
 
     def place(self, definition: Definition, node: cst.CSTNode) -> None:
         """Give `definition` the place of `node`; a value may have several places."""
-        found = self._nodes[id(node)]
+        found: Any = self._nodes[id(node)]
         first = found.lineno
         for decorator in getattr(found, "decorator_list", ()):
             first = min(first, decorator.lineno)
@@ -88,9 +88,8 @@ def _placed(tree: ast.AST) -> Iterator[ast.AST]:
         stack.extend(n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.JoinedStr))
 
 
-def _in_order(tree: cst.Module) -> Iterator[cst.CSTNode]:
+def _in_order(tree: cst.Module, has_lambda: bool) -> Iterator[cst.CSTNode]:
     """The same statements and lambdas in libcst's tree, in source order."""
-    has_lambda = "lambda" in tree.code
     stack: list[Any] = [tree]
     while stack:
         node = stack.pop()

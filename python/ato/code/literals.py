@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import warnings
-from typing import Any
 
 import libcst as cst
 
@@ -27,7 +26,7 @@ def string_value(node: cst.SimpleString) -> str | bytes:
     prefix, quote = node.prefix, node.quote
     if "\\" not in node.value and "b" not in prefix.lower():
         return node.value[len(prefix) + len(quote) : -len(quote)]
-    return _evaluate(node.value)  # type: ignore[no-any-return]
+    return _evaluate(node.value)
 
 
 def formatted_text(text: str, start: str) -> str:
@@ -38,11 +37,12 @@ def formatted_text(text: str, start: str) -> str:
     prefix = start.rstrip("'\"")
     quote = start[len(prefix) :]
     kept = "".join(letter for letter in prefix if letter not in "fFtT")
-    return _evaluate(f"{kept}{quote}{plain}{quote}")  # type: ignore[no-any-return]
+    return str(_evaluate(f"{kept}{quote}{plain}{quote}"))
 
 
-def _evaluate(literal: str) -> Any:
+def _evaluate(literal: str) -> str | bytes:
     with warnings.catch_warnings():
         # A backslash that escapes nothing is the user's to be warned of, when the file is compiled.
         warnings.simplefilter("ignore")
-        return ast.literal_eval(literal)
+        value: str | bytes = ast.literal_eval(literal)
+    return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.machinery
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -164,7 +163,7 @@ def _file_of(module: Any) -> str | None:
         return str(file)
     # A namespace package has folders only; a file that would lie in the first stands for it.
     for folder in getattr(module, "__path__", ()):
-        return os.path.join(folder, "__init__.py")
+        return str(Path(folder, "__init__.py"))
     return None
 
 

@@ -27,7 +27,14 @@ from ato.code.definitions import Binding, Decorator, Definition, FileDefinitions
 from ato.code.digests import logic_digest
 from ato.code.layout import Layout
 from ato.code.literals import formatted_text, number, string_value
-from ato.code.references import ImportTarget, Scope, bind_statements, children, dotted, import_targets
+from ato.code.references import (
+    ImportTarget,
+    Scope,
+    bind_statements,
+    children,
+    dotted,
+    import_targets,
+)
 
 __all__ = ["define"]
 
@@ -58,7 +65,7 @@ class _Writer:
         self.index = index
         self.outer = outer
         self.method = method
-        self.numbers: dict[tuple[int, str], int] = {}
+        self.numbers: dict[tuple[Scope, str], int] = {}
 
     def is_own_name(self, name: str) -> bool:
         """Whether a global name is that of the function or class that is being written."""
@@ -233,7 +240,7 @@ class _File:
         definition = Definition("value", qualified)
         scope = Scope("header", self.scope, None)
         with self.writing(definition, scope) as index:
-            encodings = []
+            encodings: list[Encoding] = []
             for bound in bound_by:
                 self.layout.place(definition, bound.statement)
                 primary = bound.names[0]
@@ -336,7 +343,7 @@ class _File:
         if scope.owner is writer:
             if name in scope.parameters:
                 return ("parameter", name)
-            key = (id(scope), name)
+            key = (scope, name)
             return ("local", writer.numbers.setdefault(key, len(writer.numbers)))
         return self.captured(scope, name)
 
@@ -350,7 +357,7 @@ class _File:
             writer.definition.defaults_capture = True
         if name in scope.parameters:
             return ("captured parameter", name)
-        key = (id(scope), name)
+        key = (scope, name)
         return ("captured", writer.numbers.setdefault(key, len(writer.numbers)))
 
     def refer(self, name: str, attributes: tuple[str, ...]) -> None:
@@ -491,7 +498,7 @@ class _File:
     def import_statement(self, node: cst.Import | cst.ImportFrom) -> Encoding | None:
         if isinstance(node, cst.ImportFrom) and dotted(node.module) == "__future__":
             return None
-        found = []
+        found: list[Encoding] = []
         targets = list(import_targets(node))
         if isinstance(node, cst.ImportFrom):
             targets.sort()

@@ -9,6 +9,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -38,11 +39,9 @@ def project_roots() -> Roots:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     roots = []
     if main:
-        roots.append(os.path.dirname(_real(os.path.abspath(main))))
-    try:
-        roots.append(os.path.realpath(os.getcwd()))
-    except FileNotFoundError:
-        pass  # the current folder was removed; then nothing lies in it
+        roots.append(str(Path(main).resolve().parent))
+    with suppress(FileNotFoundError):  # the current folder was removed; nothing lies in it
+        roots.append(str(Path.cwd().resolve()))
     roots.extend(_editable_roots(tuple(sys.path)))
     return tuple(dict.fromkeys(roots))
 
@@ -138,16 +137,13 @@ def _recorded_files(roots: Roots, search: tuple[str, ...]) -> frozenset[str]:
 
 
 def _infos(folder: str) -> Iterator[Path]:
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    yield from (Path(folder, name) for name in names if name.endswith(".dist-info"))
+    with suppress(OSError):  # a search path may name a folder that is none
+        yield from (item for item in Path(folder).iterdir() if item.suffix == ".dist-info")
 
 
 def _files_of(info: Path) -> Iterator[str]:
     for file in metadata.PathDistribution(info).files or ():
-        yield os.path.realpath(file.locate())  # type: ignore[arg-type]
+        yield os.path.realpath(str(file.locate()))
 
 
 @functools.lru_cache(maxsize=8)
@@ -155,7 +151,7 @@ def _editable_roots(search: tuple[str, ...]) -> Roots:
     """Folders of editable installs: named by `direct_url.json`, or on the path by a `.pth` file."""
     found: list[str] = []
     for entry in search:
-        if os.path.basename(entry) not in _INSTALLED:
+        if Path(entry).name not in _INSTALLED:
             continue
         found.extend(target for info in _infos(entry) if (target := _editable_target(info)))
         found.extend(_pth_folders(entry))
@@ -180,9 +176,9 @@ def _pth_folders(folder: str) -> Iterator[str]:
         except OSError:
             continue
         for line in lines:
-            path = os.path.join(folder, line.strip())
-            if line.strip() and not line.startswith(("#", "import ")) and os.path.isdir(path):
-                yield os.path.realpath(path)
+            path = Path(folder, line.strip())
+            if line.strip() and not line.startswith(("#", "import ")) and path.is_dir():
+                yield str(path.resolve())
 
 
 @functools.lru_cache(maxsize=8)
@@ -191,12 +187,12 @@ def _provided(search: tuple[str, ...]) -> dict[str, list[str]]:
     stamps = []
     for entry in search:
         try:
-            stamps.append((entry, os.stat(entry or os.curdir).st_mtime_ns))
+            stamps.append((entry, Path(entry).stat().st_mtime_ns))
         except OSError:
             continue
     key = hashlib.sha256(repr(("distributions", stamps)).encode()).hexdigest()
-    entry = cache.load(key)
-    if entry is None:
-        entry = {top: sorted(set(d)) for top, d in metadata.packages_distributions().items()}
-        cache.store(key, entry)
-    return entry
+    found = cache.load(key)
+    if found is None:
+        found = {top: sorted(set(d)) for top, d in metadata.packages_distributions().items()}
+        cache.store(key, found)
+    return found

@@ -38,7 +38,8 @@ class Scope:
     kind: ScopeKind
     parent: Scope | None
     owner: Any
-    bound: set[str] = field(default_factory=set)
+    # In source order: a statement that binds several names is charged to the first.
+    bound: dict[str, None] = field(default_factory=dict)
     parameters: set[str] = field(default_factory=set)
     global_names: set[str] = field(default_factory=set)
     nonlocal_names: set[str] = field(default_factory=set)
@@ -66,7 +67,7 @@ class Scope:
 
 
 @functools.cache
-def _field_names(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
+def _field_names(node_type: Any) -> tuple[str, ...]:
     names = [f.name for f in fields(node_type)]
     return tuple(n for n in names if n not in _LAYOUT and not n.startswith("whitespace"))
 
@@ -96,7 +97,7 @@ def import_targets(node: cst.Import | cst.ImportFrom) -> Iterator[tuple[str, Imp
         for alias in node.names:
             path = dotted(alias.name)
             if alias.asname is not None:
-                yield dotted(alias.asname.name), (0, path, None)  # type: ignore[arg-type]
+                yield dotted(alias.asname.name), (0, path, None)
             else:
                 yield path.partition(".")[0], (0, path.partition(".")[0], None)
         return
@@ -106,7 +107,7 @@ def import_targets(node: cst.Import | cst.ImportFrom) -> Iterator[tuple[str, Imp
         return
     for alias in node.names:
         name = dotted(alias.name)
-        yield dotted(alias.asname.name) if alias.asname else name, (level, module, name)  # type: ignore[arg-type]
+        yield dotted(alias.asname.name) if alias.asname else name, (level, module, name)
 
 
 def bind_statements(
@@ -123,7 +124,7 @@ def bind_statements(
 def _bind(scope: Scope, node: Any, walrus: bool) -> None:
     match node:
         case cst.FunctionDef() | cst.ClassDef():
-            scope.bound.add(node.name.value)
+            scope.bound[node.name.value] = None
             if walrus:
                 _bind_walrus(scope, [node.decorators, getattr(node, "params", None)])
             return
@@ -132,7 +133,7 @@ def _bind(scope: Scope, node: Any, walrus: bool) -> None:
             return
         case cst.Import() | cst.ImportFrom():
             for name, target in import_targets(node):
-                scope.bound.add(name)
+                scope.bound[name] = None
                 scope.imports[name] = target
             return
         case cst.Global():
@@ -168,13 +169,13 @@ def _bind_targets(scope: Scope, node: Any) -> None:
         case cst.MatchCase():
             _bind_pattern(scope, node.pattern)
         case cst.TypeAlias():
-            scope.bound.add(node.name.value)
+            scope.bound[node.name.value] = None
 
 
 def _bind_target(scope: Scope, target: Any) -> None:
     match target:
         case cst.Name():
-            scope.bound.add(target.value)
+            scope.bound[target.value] = None
         case cst.Tuple() | cst.List():
             for element in target.elements:
                 _bind_target(scope, element.value)
@@ -183,9 +184,9 @@ def _bind_target(scope: Scope, target: Any) -> None:
 def _bind_pattern(scope: Scope, pattern: Any) -> None:
     match pattern:
         case cst.MatchAs() | cst.MatchStar() if pattern.name is not None:
-            scope.bound.add(pattern.name.value)
+            scope.bound[pattern.name.value] = None
         case cst.MatchMapping() if pattern.rest is not None:
-            scope.bound.add(pattern.rest.value)
+            scope.bound[pattern.rest.value] = None
     for _, child in children(pattern):
         for part in child if isinstance(child, (list, tuple)) else [child]:
             if isinstance(part, cst.CSTNode) and not isinstance(part, cst.BaseExpression):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import linecache
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from importlib.util import decode_source
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
 from ato.code import cache
-from ato.code.bytecode import INTERPRETER, compiled_digests, digest_code
+from ato.code.bytecode import INTERPRETER, compiled_digests, digest_code, qualified_name
 from ato.code.definitions import Definition, FileDefinitions
 
 __all__ = ["Source", "capture_source", "find_definition", "source_of_file"]
@@ -62,13 +62,14 @@ class Source:
         definitions = self.definitions
         if definitions is None:
             return None
-        places = self._places.get((code.co_qualname, code.co_firstlineno), [])
+        name = qualified_name(code)
+        places = self._places.get((name, code.co_firstlineno), [])
         if not places:
             return None
         compiled = None if trusted else self._digests()
         if compiled is None:
             return definitions.definitions[places[0]]
-        digests = compiled.get(f"{code.co_qualname}:{code.co_firstlineno}", [])
+        digests = compiled.get(f"{name}:{code.co_firstlineno}", [])
         digest = digest_code(code)
         if digest not in digests:
             return None
@@ -140,10 +141,10 @@ def find_definition(fn: Any) -> tuple[Source, Definition] | str:
         if definition is not None:
             return source, definition
     if all(source.definitions is None for source in versions):
-        return f"{os.path.basename(code.co_filename)} cannot be parsed"
+        return f"{Path(code.co_filename).name} cannot be parsed"
     if code.co_filename.startswith("<"):
         return "it has no source"
-    return f"{os.path.basename(code.co_filename)} was edited after it was imported"
+    return f"{Path(code.co_filename).name} was edited after it was imported"
 
 
 def source_of_file(path: str) -> Source | None:
@@ -155,14 +156,13 @@ def source_of_file(path: str) -> Source | None:
 def _versions(path: str, namespace: dict[str, Any] | None = None) -> list[Source]:
     known = _seen.setdefault(path, [])
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
     except OSError:
         return known or _from_memory(path, namespace)
     stamp = (status.st_mtime_ns, status.st_size)
     if not known or known[-1].stamp != stamp:
         try:
-            with open(path, "rb") as file:
-                text = decode_source(file.read())
+            text = decode_source(Path(path).read_bytes())
         except (OSError, UnicodeDecodeError, SyntaxError):
             return known
         known.append(Source(path, text, stamp))

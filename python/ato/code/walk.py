@@ -10,7 +10,7 @@ from enum import Enum
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-from ato.code.bytecode import digest_code, loaded_names
+from ato.code.bytecode import digest_code, loaded_names, qualified_name
 from ato.code.definitions import Definition
 from ato.code.digests import logic_digest, plain_digest
 from ato.code.graph import Key, Node, State
@@ -208,7 +208,7 @@ class Walk:
 
     def _function_by_bytecode(self, module: Module, fn: FunctionType, reason: str) -> Node:
         code = fn.__code__
-        node = self._node(module, code.co_qualname, "function", code.co_filename)
+        node = self._node(module, qualified_name(code), "function", code.co_filename)
         place = (code.co_filename, code.co_firstlineno, 0)
         if place in node.parts:
             return node
