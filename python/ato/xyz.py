@@ -52,7 +52,7 @@ def dumps(
     Args:
         value: nested mappings with text keys, lists and tuples, and scalars.
         quote: quote texts that would read as something else; without it the result is for reading.
-        comment: asked for each leaf with its path of keys; what it gives stands behind the value.
+        comment: asked for each key and item with its path; what it gives stands behind it.
 
     Raises:
         ConfigTypeError: for a value or key that XYZ has no form for, with its path.
@@ -103,11 +103,11 @@ class _Writer:
         return [indent + self.scalar(value, path, top=not path)]
 
     def entry(self, head: str, value: object, indent: str, path: tuple[str, ...]) -> list[str]:
-        if isinstance(value, (dict, list, tuple)) and value:
-            return [indent + head, *self.lines(value, indent + _INDENT, path)]
-        line = f"{indent}{head} {self.scalar(value, path)}"
         comment = self.comment(path) if self.comment is not None else None
-        return [f"{line}  # {comment}" if comment else line]
+        behind = f"  # {comment}" if comment else ""
+        if isinstance(value, (dict, list, tuple)) and value:
+            return [f"{indent}{head}{behind}", *self.lines(value, indent + _INDENT, path)]
+        return [f"{indent}{head} {self.scalar(value, path)}{behind}"]
 
     def key(self, key: object, path: tuple[str, ...]) -> str:
         if not isinstance(key, str):

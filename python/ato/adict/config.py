@@ -99,7 +99,8 @@ class ADict(Node):
         """The dotted paths of the leaves that were read."""
         return {
             dotted(state.prefix, key)
-            for state in (state_of(node) for node in nodes(self))
+            for state in map(state_of, nodes(self))
+            if not state.listed
             for key in state.reads
         }
 
@@ -314,8 +315,8 @@ class ADict(Node):
         report_below(self, branches=False)
         state = state_of(self)
         content = dict(dict.items(self))
-        flags = (state.frozen, state.auto, state.default)
-        if flags == (0, False, MISSING):
+        flags = (state.frozen, state.auto, state.listed, state.default)
+        if flags == (0, False, False, MISSING):
             return blank, (type(self),), (content, state.prefix, state.history)
         return blank, (type(self),), (content, state.prefix, state.history, *flags)
 
@@ -323,7 +324,7 @@ class ADict(Node):
         content, prefix, history, *flags = pickled
         state = State(prefix, history)
         if flags:
-            state.frozen, state.auto, state.default = flags
+            state.frozen, state.auto, state.listed, state.default = flags
         set_state(self, state)
         # Not `dict.update`: it would ask a config for its keys, which is a read.
         for key, value in content.items():
@@ -382,7 +383,7 @@ def _copy_of(node: Node, memo: dict[int, Any], *, deep: bool) -> Any:
     state = state_of(node)
     history = None if state.history is None else copy.deepcopy(state.history, memo)
     new = State(state.prefix, history, state.auto)
-    new.default = state.default
+    new.default, new.listed = state.default, state.listed
     set_state(copied, new)
     for key, value in dict.items(node):
         if isinstance(value, Node):

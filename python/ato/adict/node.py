@@ -57,10 +57,11 @@ class State:
     """What Ato knows about one node.
 
     `prefix` is its dotted path from the root, `reads` the leaf keys that were read here, `pending`
-    the parent and key to which an auto node is attached when it is first written to.
+    the parent and key to which an auto node is attached when it is first written to. A `listed`
+    node stands inside a list: the list is the leaf, and was read on the way here.
     """
 
-    __slots__ = ("auto", "default", "frozen", "history", "pending", "prefix", "reads")
+    __slots__ = ("auto", "default", "frozen", "history", "listed", "pending", "prefix", "reads")
 
     def __init__(self, prefix: str, history: History | None, auto: bool = False) -> None:
         self.prefix = prefix
@@ -68,6 +69,7 @@ class State:
         self.reads: set[Any] = set()
         self.frozen = 0
         self.auto = auto
+        self.listed = False
         self.default: Any = MISSING
         self.pending: tuple[Node, Any] | None = None
 
@@ -291,19 +293,25 @@ def _adopted(value: Any, path: str, state: State, holder: Node) -> Any:
     if isinstance(value, Mapping):
         return build(value.items(), path, state)
     if type(value) is list:
-        return [
-            item if type(item) in PLAIN else _adopted(item, f"{path}[{index}]", state, holder)
-            for index, item in enumerate(value)
-        ]
+        return _adopted_items(value, path, state, holder)
     if isinstance(value, tuple):
-        items = [
-            item if type(item) in PLAIN else _adopted(item, f"{path}[{index}]", state, holder)
-            for index, item in enumerate(value)
-        ]
+        items = _adopted_items(value, path, state, holder)
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     return value
+
+
+def _adopted_items(values: Iterable[Any], path: str, state: State, holder: Node) -> list[Any]:
+    items = []
+    for index, item in enumerate(values):
+        if type(item) not in PLAIN:
+            item = _adopted(item, f"{path}[{index}]", state, holder)
+            if isinstance(item, Node):
+                for node in nodes(item):
+                    state_of(node).listed = True
+        items.append(item)
+    return items
 
 
 def place(node: Node, prefix: str, history: History | None, holder: Node | None = None) -> None:
@@ -347,6 +355,8 @@ def _nodes_below(value: Any) -> Iterator[Node]:
 
 
 def _report(state: State, key: Any, value: Any) -> None:
+    if state.listed:
+        return
     history = state.history
     if history is not None and type(history.source) is Source:
         # A view is no code factor: what it reads says what it derived from, and is no read of the
@@ -394,7 +404,7 @@ def _missing_attribute(node: Node, name: str) -> Any:
         return _get_attribute(node, name)  # a subclass has methods of its own
     if name.startswith("_"):
         # Python and notebooks ask objects for many such names; none may spring into being.
-        raise unknown_key(node, name)
+        raise unknown_key(node, name) from None
     return _missing(node, name)
 
 
@@ -410,7 +420,7 @@ def _missing(node: Node, key: Any) -> Any:
         state_of(found).pending = (node, key)
         return found
     _report_absent(node, key)
-    raise unknown_key(node, key)
+    raise unknown_key(node, key) from None
 
 
 def _attached(node: Node) -> Node:

@@ -1,0 +1,245 @@
+"""Applying a scope: views, then the command line's assignments, then lazy views."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ato.adict import ADict
+from ato.adict.node import Node, State, build, fill, place, state_of
+from ato.exceptions import CommandLineError
+from ato.provenance import MISSING, History, Origin, Source, dotted
+from ato.scope import registry
+from ato.scope.command_line import Assignment, CommandLine
+from ato.scope.views import View, plan
+
+if TYPE_CHECKING:
+    from ato.scope.single import Scope
+
+__all__ = ["Applier"]
+
+_NUMBERS_AS_WORDS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
+
+
+class Applier:
+    """Applies a scope to its config, wholly or not at all."""
+
+    def __init__(self, scope: Scope, config: ADict, given: Origin) -> None:
+        self.scope = scope
+        self.config = config
+        self.running = False
+        self.applied: set[str] = set()
+        self._given = given
+        # What the config held before the first application, to begin anew from.
+        self._initial: tuple[Node, History] | None = None
+
+    def run(self, line: CommandLine) -> None:
+        """Apply what `line` asks of this scope; on an error the config is as it was before.
+
+        Raises:
+            CommandLineError: an assignment cannot be made.
+            ViewChainError: the views' prerequisites cannot be met.
+        """
+        name = self.scope.name
+        order = plan(self.scope.views, [request.name for request in line.views.get(name, [])])
+        assignments = line.assignments.get(name, [])
+        history = self._begin()
+        self.running = True
+        later: list[tuple[View, list[Callable[[], Any]]]] = []
+        try:
+            for view in order.eager:
+                blocks = self._apply_view(view, history)
+                if blocks:
+                    later.append((view, blocks))
+            for assignment in assignments:
+                self._assign(assignment, history)
+            later += [(view, [partial(self._run, view)]) for view in order.lazy]
+            later.sort(key=lambda entry: entry[0].priority)
+            for view, blocks in later:
+                self._apply_later(view, blocks, history)
+        except BaseException:
+            self._begin()
+            self.applied.clear()
+            raise
+        finally:
+            self.running = False
+            history.source = None
+        if later:
+            for assignment in assignments:
+                self._say_if_lost(assignment, history)
+
+    def _begin(self) -> History:
+        """Bring the config to what it held at first, with the history it had then."""
+        state = state_of(self.config)
+        if self._initial is None:
+            history = (state.history or History()).copy()
+            known = set(history.keys())
+            with history.writing(self._given):
+                for key, value in self.config.to_flat().items():
+                    if key not in known:
+                        history.record(key, value, MISSING)
+            values = build(dict.items(self.config), "", State("", None, state.auto))
+            self._initial = values, history
+        else:
+            for key in list(dict.keys(self.config)):
+                dict.__delitem__(self.config, key)
+            fill(self.config, dict.items(self._initial[0]), State(state.prefix, None, state.auto))
+        history = self._initial[1].copy()
+        history.hint = self.scope.hint
+        place(self.config, state.prefix, history)
+        self.applied = set()
+        return history
+
+    def _apply_view(self, view: View, history: History) -> list[Callable[[], Any]]:
+        """Run a view; return the blocks that it leaves for later."""
+        self.applied.add(view.name)
+        with _blamed(view), history.writing(_source(view)):
+            if view.split is not None:
+                return view.split(self.config)
+            self._run(view)
+        return []
+
+    def _apply_later(
+        self, view: View, blocks: Sequence[Callable[[], Any]], history: History
+    ) -> None:
+        self.applied.add(view.name)
+        with _blamed(view), history.writing(_source(view, lazy=True)):
+            for block in blocks:
+                block()
+
+    def _run(self, view: View) -> None:
+        if view.function is not None:
+            view.function(self.config)
+        else:
+            self.config.update(view.mapping, recurrent=True)
+
+    def _assign(self, assignment: Assignment, history: History) -> None:
+        node: Node = self.config
+        *parents, last = assignment.path
+        known = ""
+        for depth, part in enumerate(parents):
+            if not dict.__contains__(node, part):
+                # One write from here down, so that the missing parents are no writes of their own.
+                value = _nested(assignment.path[depth + 1 :], assignment.value)
+                self._note_unknown(assignment)
+                self._write(node, part, value, assignment, history)
+                return
+            known = dotted(known, part)
+            below = dict.__getitem__(node, part)
+            if not isinstance(below, Node):
+                raise CommandLineError(
+                    f"{assignment.token}: nothing can be set below {known!r}, which holds "
+                    f"{below!r:.60}{_set_by(history, known)}"
+                )
+            node = below
+        path = dotted(known, last)
+        value = assignment.value
+        if not dict.__contains__(node, last):
+            self._note_unknown(assignment)
+        else:
+            value = _converted(value, dict.__getitem__(node, last), path, assignment, history)
+        self._write(node, last, value, assignment, history)
+
+    def _write(
+        self, node: Node, key: str, value: Any, assignment: Assignment, history: History
+    ) -> None:
+        with history.writing(assignment.token.origin):
+            node[key] = value
+
+    def _note_unknown(self, assignment: Assignment) -> None:
+        path = ".".join(assignment.path)
+        near = self.scope.nearest_key(path)
+        hint = self.scope.hint(path) or (f"did you mean {near!r}?" if near else "")
+        text = f"no view sets {path!r}" + (f"; {hint}" if hint else "")
+        if self.scope.strict:
+            raise CommandLineError(f"{assignment.token}: {text}")
+        text += " It" if hint.endswith("?") else "; it"
+        _say(f"{text} is set nevertheless: {assignment.token}")
+
+    def _say_if_lost(self, assignment: Assignment, history: History) -> None:
+        own = assignment.token.origin
+        for key in history.keys():  # noqa: SIM118 (a history is no mapping)
+            writes = history.writes(key)
+            given = next((write for write in reversed(writes) if write.origin == own), None)
+            last = writes[-1]
+            lost = last.origin.kind not in ("cli", "code") and last is not given
+            if given is not None and lost and last.value_text != given.value_text:
+                _say(
+                    f"{assignment.token} did not last: {key} = {last.value_text} was set after it "
+                    f"by {last.origin}"
+                )
+
+
+def _source(view: View, *, lazy: bool = False) -> Source | Origin:
+    if view.function is None:
+        return view.origin
+    return Source("lazy" if lazy else "view", view.name)
+
+
+@contextmanager
+def _blamed(view: View) -> Iterator[None]:
+    """Say in an error's traceback which view was being applied."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while applying the view {view.name!r}")
+        raise
+
+
+def _nested(path: Sequence[str], value: Any) -> Any:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def _converted(value: Any, old: Any, path: str, assignment: Assignment, history: History) -> Any:
+    """Check that a value is of the type that its key has; an int for a float is widened.
+
+    Raises:
+        CommandLineError: it is not, naming the line that set the type.
+    """
+    if old is None or type(value) is type(old):
+        return value
+    if type(old) is float:
+        if type(value) is int:
+            return _as_float(value, assignment)
+        if isinstance(value, str) and value in _NUMBERS_AS_WORDS:
+            return _NUMBERS_AS_WORDS[value]
+    if isinstance(old, Mapping) and isinstance(value, Mapping):
+        return value
+    hint = ""
+    if isinstance(old, str):
+        hint = f"; as a text it is written {'.'.join(assignment.path)}:={_text(assignment)}"
+    elif isinstance(old, bool):
+        hint = "; write True or False"
+    kind = "a section" if isinstance(old, Mapping) else f"a {type(old).__name__}"
+    given = f"{value!r:.60} is {'no value' if value is None else f'a {type(value).__name__}'}"
+    raise CommandLineError(
+        f"{assignment.token}: {path} is {kind}{_set_by(history, path)}, and {given}{hint}"
+    )
+
+
+def _as_float(value: int, assignment: Assignment) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise CommandLineError(f"{assignment.token}: too large for a float") from None
+
+
+def _text(assignment: Assignment) -> str:
+    return assignment.token.text.partition("=")[2]
+
+
+def _set_by(history: History, path: str) -> str:
+    write = history.last(path)
+    if write is None:
+        below = [key for key in history.keys() if key.startswith(f"{path}.")]  # noqa: SIM118
+        write = history.last(below[0]) if below else None
+    return f" (set by {write.origin})" if write is not None else ""
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{registry.program_name()}: note: {text}\n")

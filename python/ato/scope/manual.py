@@ -1,0 +1,92 @@
+"""What `manual`, `manual KEY` and `print` show."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ato import xyz
+from ato.adict import ADict
+from ato.diff import leaves
+from ato.exceptions import CommandLineError
+from ato.provenance import dotted, explain, value_text
+from ato.scope.views import in_order
+
+if TYPE_CHECKING:
+    from ato.scope.single import Scope
+
+__all__ = ["config_text", "history_text", "manual_text"]
+
+_RULE = "-" * 50
+_JSON_LIKE = (type(None), bool, int, float, str)
+
+
+def manual_text(scopes: Sequence[Scope]) -> str:
+    """Show each scope's views in the order in which they would apply, and its documentation."""
+    lines: list[str] = []
+    for scope in scopes:
+        lines += [_RULE, f'[Scope "{scope.name}"]', "(The Applying Order of Views)"]
+        lines += [_applying_order(scope), "", "(User Manuals)"]
+        documented = _documentation(scope.manuals)
+        if documented:
+            lines.append(xyz.dumps(documented, quote=False))
+    return "\n".join([*lines, _RULE])
+
+
+def config_text(config: ADict, header: str | None = None) -> str:
+    """Show a config as XYZ, each value with its origin as a comment."""
+
+    def comment(path: tuple[str, ...]) -> str | None:
+        name = ""
+        for part in path:
+            name = dotted(name, part)
+        writes = config.history(name)
+        return str(writes[-1].origin) if writes else None
+
+    text = xyz.dumps(_showable(config), comment=comment) if dict.__len__(config) else ""
+    return f"[{header}]\n{text}" if header else text
+
+
+def history_text(config: ADict, key: str) -> str:
+    """Say who set `key` and what lost; for a branch, every key below it.
+
+    Raises:
+        CommandLineError: nothing ever set it; the message names the nearest key.
+    """
+    writes = config.history(key)
+    if writes:
+        return explain(key, writes)
+    flat = dict(leaves(config))
+    below = [name for name in flat if name.startswith((f"{key}.", f"{key}["))]
+    if below:
+        return "\n".join(explain(name, config.history(name)) for name in below)
+    near = difflib.get_close_matches(key, flat, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise CommandLineError(f"no view, file or argument sets the key {key!r}{hint}")
+
+
+def _applying_order(scope: Scope) -> str:
+    views = in_order(scope.views.values())
+    eager = [view for view in views if not view.lazy]
+    names = [view.name for view in eager if view.default]
+    names += [view.name for view in eager if not view.default]
+    names.append("(CLI Inputs)")
+    names += [view.name for view in views if view.lazy]
+    return " → ".join(names)
+
+
+def _documentation(manuals: Sequence[Callable[[Any], Any]]) -> dict[Any, Any]:
+    documented = ADict.auto()
+    for manual in manuals:
+        manual(documented)
+    return documented
+
+
+def _showable(value: Any) -> Any:
+    """Put a text in the place of what XYZ has no form for."""
+    if isinstance(value, dict):
+        return {str(key): _showable(item) for key, item in dict.items(value)}
+    if isinstance(value, (list, tuple)):
+        return [_showable(item) for item in value]
+    return value if type(value) in _JSON_LIKE else value_text(value)

@@ -1,0 +1,382 @@
+"""Scope: one config, the views that make it, and the functions that receive it."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from ato import trace as tracing
+from ato.adict import ADict
+from ato.exceptions import (
+    CommandLineError,
+    ConfigTypeError,
+    DuplicateScopeError,
+    ScopeError,
+    UnknownViewError,
+)
+from ato.provenance import Origin, Write, caller
+from ato.scope import registry
+from ato.scope.application import Applier
+from ato.scope.command_line import CommandLine, Token, parse, parse_tokens
+from ato.scope.injection import inject
+from ato.scope.lazy import lazy, split_lazy_blocks
+from ato.scope.manual import config_text, history_text, manual_text
+from ato.scope.views import View, keys_set_by, plan
+
+__all__ = ["Scope"]
+
+_WORDS = ("manual", "print")
+
+
+class Scope:
+    """A config put together from default views, named views, the command line and lazy views.
+
+    Args:
+        config: the very object that views change and functions receive; an empty one if not given.
+        name: the name of the parameter that receives the config, and the scope's on the command
+            line where there are several.
+        enable_override: replace a scope of the same name instead of raising.
+        strict: a key on the command line that no view set is an error, not a note.
+        project_roots: folders whose code is the project's own, for `trace` and `runtime_trace`.
+
+    Raises:
+        DuplicateScopeError: there is a scope of this name.
+    """
+
+    lazy = staticmethod(lazy)
+
+    def __init__(
+        self,
+        config: Mapping[str, Any] | None = None,
+        name: str = "config",
+        *,
+        enable_override: bool = False,
+        strict: bool = False,
+        project_roots: Sequence[str | Path] | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ScopeError(f"a scope is named like a parameter, not {name!r}")
+        if config is not None and not isinstance(config, Mapping):
+            raise ConfigTypeError(f"Scope(config=…) takes a mapping, not {config!r:.80}")
+        self.name = name
+        self.strict = strict
+        self.project_roots = project_roots
+        self.active = True
+        self.views: dict[str, View] = {}
+        self.manuals: list[Callable[[Any], Any]] = []
+        own = config if isinstance(config, ADict) else ADict(config or {})
+        self._applier = Applier(self, own, Origin("default", "given to the scope", *caller()))
+        self._assigned: list[Token] = []
+        # Arguments that a program gave, and the scopes that share them.
+        self._argv: list[str] | None = None
+        self._sharing: dict[str, Scope] = {}
+        self._lock = threading.RLock()
+        self._applied = False
+        registry.add(self, override=enable_override)
+
+    def __repr__(self) -> str:
+        return f"Scope({self.name!r}, views={list(self.views)})"
+
+    # ---------------------------------------------------------------- registering
+
+    def observe(
+        self,
+        field: Any = None,
+        config: Mapping[Any, Any] | None = None,
+        priority: float = 0,
+        lazy: bool = False,
+        default: bool = False,
+        chain_with: str | Sequence[str] | None = None,
+    ) -> Any:
+        """Register a view: a decorator for a function of the config, or with `config=` a mapping.
+
+        Args:
+            field: the view's name; a function's own if not given.
+            config: a mapping to merge in; `field` is then required.
+            priority: views with a larger one apply later.
+            lazy: apply after the command line.
+            default: apply without being named.
+            chain_with: names of views that apply before this one.
+
+        Raises:
+            DuplicateScopeError: the scope has a view of this name.
+        """
+        chain = (chain_with,) if isinstance(chain_with, str) else tuple(chain_with or ())
+
+        def register(fn: Callable[[Any], Any] | None, name: str) -> None:
+            split = split_lazy_blocks(fn) if isinstance(fn, FunctionType) else None
+            origin = Origin("lazy" if lazy else "view", name, *caller())
+            self._add_view(
+                View(
+                    name, fn, config, split, priority, lazy, default, chain, len(self.views), origin
+                )
+            )
+
+        def decorate(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            if not callable(fn):
+                raise ScopeError(f"a view is a function of the config, not {fn!r:.80}")
+            name = field or getattr(fn, "__name__", None)
+            if name is None:
+                raise ScopeError(f"{fn!r:.80} has no name; give the view one: observe('name')")
+            register(fn, name)
+            return _marked(fn, "view")
+
+        if callable(field):
+            fn, field = field, None
+            return decorate(fn)
+        if config is None:
+            return decorate
+        if not isinstance(config, Mapping):
+            raise ConfigTypeError(f"observe(config=…) takes a mapping, not {config!r:.80}")
+        if not field:
+            raise ScopeError("observe(config=…) needs the view's name: observe('name', config=…)")
+        register(None, field)
+        return None
+
+    def manual(self, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Register documentation: a function that sets each key to a text about it."""
+        self.manuals.append(fn)
+        return _marked(fn, "manual")
+
+    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a function that receives the config."""
+        return inject(fn, [self], first=True)
+
+    def trace(
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        trace_id: str | None = None,
+        roots: Sequence[str | Path] | None = None,
+    ) -> Any:
+        """Fingerprint a function's code in every run; see `ato.trace.trace`."""
+        return _decorator(tracing.trace, fn, trace_id=trace_id, roots=roots or self.project_roots)
+
+    def runtime_trace(
+        self,
+        fn: Callable[..., Any] | None = None,
+        *,
+        trace_id: str | None = None,
+        init_fn: Callable[[], object] | None = None,
+        inspect_fn: Callable[[Any], object] | None = None,
+        every: int | None = None,
+        inputs: bool = True,
+        roots: Sequence[str | Path] | None = None,
+    ) -> Any:
+        """Record a function's calls; see `ato.trace.runtime_trace`."""
+        return _decorator(
+            tracing.runtime_trace,
+            fn,
+            trace_id=trace_id,
+            init_fn=init_fn,
+            inspect_fn=inspect_fn,
+            every=every,
+            inputs=inputs,
+            roots=roots or self.project_roots,
+        )
+
+    # ---------------------------------------------------------------- applying
+
+    @property
+    def config(self) -> ADict:
+        """The config, applied; inside a view, as it is by then."""
+        return self._applier.config if self._applied else self.apply()
+
+    def apply(self, argv: Sequence[str] | None = None) -> ADict:
+        """Apply views and command line, once, and return the config.
+
+        With `argv` (without the program's name) these are the arguments, and the config is made
+        anew from them. Without, they are the script's own.
+
+        Raises:
+            CommandLineError: a token of `argv` cannot be applied. Tokens of the script's own
+                command line end the program with status 2 instead.
+            UnknownViewError: likewise.
+            ViewChainError: `chain_with` has a cycle or asks for an unknown view.
+        """
+        if argv is not None:
+            own = f"{self.name}."
+            several = len(registry.scopes()) > 1
+            # Its own name may stand in front, as it must where several scopes share a command line.
+            self.take(
+                [text.removeprefix(own) if several else text for text in argv], {self.name: self}
+            )
+        with self._lock:
+            if not self._applied and not self._applier.running:
+                self._apply_now()
+            return self._applier.config
+
+    def take(self, argv: Sequence[str], sharing: dict[str, Scope]) -> None:
+        """Take arguments, which are for all scopes of `sharing`, in the place of the script's."""
+        self._argv = list(argv)
+        self._sharing = sharing
+        self._applied = False
+
+    def _apply_now(self) -> None:
+        try:
+            sharing = self._sharing if self._argv is not None else self._registered()
+            line = self._command_line(sharing)
+            if line.show == "manual":
+                _show(manual_text(list(sharing.values())))
+            self._applier.run(line)
+            self._applied = True
+            if line.show == "print":
+                _show(_configs_text(sharing))
+            if line.show == "history":
+                assert line.key is not None, "`manual KEY` comes with its key"
+                _show(_key_text(sharing, line.key))
+        except (CommandLineError, UnknownViewError) as error:
+            if self._argv is not None or registry.program_arguments() is None:
+                raise
+            sys.stderr.write(f"{registry.program_name()}: error: {error}\n")
+            raise SystemExit(2) from None
+
+    def _registered(self) -> dict[str, Scope]:
+        return {**registry.scopes(), self.name: self}
+
+    def _command_line(self, sharing: dict[str, Scope]) -> CommandLine:
+        views = {name: scope.views for name, scope in sharing.items()}
+        argv = self._argv if self._argv is not None else registry.program_arguments()
+        line = parse(argv or [], views)
+        assigned = parse_tokens(self._assigned, {self.name: self.views}, shows=False)
+        line.views.setdefault(self.name, []).extend(assigned.views[self.name])
+        line.assignments.setdefault(self.name, []).extend(assigned.assignments[self.name])
+        return line
+
+    def assign(self, given: str | Sequence[str]) -> None:
+        """Add tokens behind the command line's: a view's name, `key=value`, or a list of them.
+
+        A scope that was applied is applied anew at its next use.
+        """
+        place = caller()
+        texts = [given] if isinstance(given, str) else list(given)
+        self._assigned += [Token(text, None, *place) for text in texts]
+        self._applied = False
+
+    def reset_user_inputs(self) -> None:
+        """Forget what `assign` and `apply(argv=…)` gave."""
+        self._assigned = []
+        self._argv = None
+        self._applied = False
+
+    def get_assigned_views(self) -> dict[str, list[str]]:
+        """Return, for each scope, the views in the order in which they apply, then the tokens."""
+        return {name: scope._assigned_names() for name, scope in registry.scopes().items()}
+
+    def _assigned_names(self) -> list[str]:
+        line = self._command_line(self._sharing if self._argv is not None else self._registered())
+        order = plan(self.views, [request.name for request in line.views[self.name]])
+        names = [view.name for view in (*order.eager, *order.lazy)]
+        return names + [given.token.text for given in line.assignments[self.name]]
+
+    # ---------------------------------------------------------------- switching
+
+    def activate(self) -> None:
+        """Inject the config again."""
+        self.active = True
+
+    def deactivate(self) -> None:
+        """Let decorated functions run with their own arguments only."""
+        self.active = False
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Let decorated functions run with their own arguments only, inside the block."""
+        before = self.active
+        self.active = False
+        try:
+            yield
+        finally:
+            self.active = before
+
+    @staticmethod
+    def initialize_registry() -> None:
+        """Forget all scopes."""
+        registry.forget_all()
+
+    @staticmethod
+    def override(scope: Scope) -> None:
+        """Register a scope in the place of the one with its name."""
+        registry.add(scope, override=True)
+
+    # ---------------------------------------------------------------- provenance
+
+    def history(self, key: str) -> list[Write]:
+        """Return the writes to a dotted key, oldest first."""
+        return self.config.history(key)
+
+    def explain(self, key: str) -> str:
+        """Say in text who set a dotted key, and what lost."""
+        return history_text(self.config, key)
+
+    # ---------------------------------------------------------------- inside
+
+    def _add_view(self, view: View) -> None:
+        if view.name in _WORDS:
+            raise ScopeError(f"{view.name!r} means something else on the command line; rename it")
+        if view.name in self.views and not registry.interactive():
+            raise DuplicateScopeError(
+                f"scope {self.name!r} has a view named {view.name!r} already; "
+                "give one of them another name: observe('name', …)"
+            )
+        self.views[view.name] = view
+        self._applied = False
+
+    def hint(self, key: str) -> str | None:
+        """Say which view would set a missing key, if it had been applied."""
+        applied = self._applier.applied
+        for view in self.views.values():
+            if view.name not in applied and key in keys_set_by(view):
+                return (
+                    f"view {view.name} sets it and was not applied: add {view.name} to the "
+                    "command line"
+                )
+        return None
+
+    def nearest_key(self, key: str) -> str | None:
+        """Return the key of the config whose name is nearest."""
+        near = difflib.get_close_matches(key, self._applier.config.to_flat(), 1)
+        return near[0] if near else None
+
+
+def _marked(fn: Callable[[Any], Any], kind: str) -> Callable[[Any], Any]:
+    with suppress(AttributeError):  # a bound method takes no attributes, and is a view all the same
+        fn.__ato_kind__ = kind  # type: ignore[attr-defined]
+    return fn
+
+
+def _decorator(decorate: Callable[..., Any], fn: Any, **options: Any) -> Any:
+    if fn is None:
+        return lambda fn: decorate(fn, **options)
+    if not callable(fn):
+        raise ScopeError(f"write @scope.{decorate.__name__}(trace_id={fn!r}): options have names")
+    return decorate(fn, **options)
+
+
+def _configs_text(scopes: dict[str, Scope]) -> str:
+    several = len(scopes) > 1
+    return "\n".join(
+        config_text(scope.config, name if several else None) for name, scope in scopes.items()
+    )
+
+
+def _key_text(scopes: dict[str, Scope], key: str) -> str:
+    if len(scopes) == 1:
+        return history_text(next(iter(scopes.values())).config, key)
+    name, _, rest = key.partition(".")
+    if name not in scopes or not rest:
+        raise CommandLineError(
+            f"manual {key}: the scope's name comes first; scopes: {', '.join(scopes)}"
+        )
+    return history_text(scopes[name].config, rest)
+
+
+def _show(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    raise SystemExit(0)
