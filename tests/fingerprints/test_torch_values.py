@@ -242,6 +242,26 @@ def test_tensor_subclasses_count_by_class():
     assert (leaf.type, leaf.shape) == ("Image", (2,))
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layout", ["coo", "csr", "csc", "quantised", "by channel"])
+def test_tensors_without_one_block_of_memory_count_by_their_parts(layout):
+    """Sparse and quantised tensors have a fingerprint, which tells their numbers apart."""
+
+    def make(value):
+        dense = torch.tensor([[0.0, value], [1.0, 0.0]])
+        if layout == "quantised":
+            return torch.quantize_per_tensor(dense, 0.5, 1, torch.qint8)
+        if layout == "by channel":
+            zeros = torch.zeros(2, dtype=torch.long)
+            return torch.quantize_per_channel(dense, torch.ones(2), zeros, 0, torch.qint8)
+        return getattr(dense, f"to_sparse_{layout}")()
+
+    assert fingerprint(make(2.0)) == fingerprint(make(2.0)) != fingerprint(make(5.0))
+    assert fingerprint(make(2.0)) != fingerprint(torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
+    (leaf,) = observe(make(2.0), "x").leaves.values()
+    assert leaf.shape == (2, 2)
+
+
 def test_a_meta_tensor_is_a_gap():
     """A tensor without storage has no fingerprint; in a module it is one gap among the leaves."""
     model = nn.Linear(2, 2, device="meta")

@@ -119,6 +119,10 @@ def square(x):
     return x * x
 
 
+identity = lambda x: x
+increment = lambda x: x + 1
+
+
 def moved(generator):
     generator.random()
     return generator
@@ -160,7 +164,7 @@ DIFFERENT = [
     [np.random.SeedSequence(1), np.random.SeedSequence(2)],
     [len, str.lower, "a".join, "b".join, [].append, [1].append, np.sin, np.cos, int, dict],
     [triple, square, functools.partial(triple, times=2), functools.partial(triple, times=4)],
-    [Point(1.0).__eq__, Point(2.0).__eq__, Point, Other, lambda x: x, lambda x: x + 1],
+    [Point(1.0).__eq__, Point(2.0).__eq__, Point, Other, identity, increment],
 ]
 
 REFUSED = [
@@ -366,6 +370,12 @@ def test_structured_and_object_arrays_count_field_by_field():
     assert len({before, fingerprint(records), fingerprint(objects), fingerprint(reshaped)}) == 4
     assert fingerprint(records[0]) != fingerprint(records[2])
     assert fingerprint(np.dtype(dtype)) != fingerprint(np.dtype([("a", "i4"), ("c", "f8", (2,))]))
+
+
+def test_long_doubles_count_by_their_number():
+    """The padding in a long double does not count; its whole precision does."""
+    first = np.array([1, 2], dtype=np.longdouble) / 3
+    assert fingerprint(first) == fingerprint(first.copy()) != fingerprint(np.nextafter(first, 1))
 
 
 def test_a_masked_value_counts_by_its_mask():

@@ -7,7 +7,6 @@ here; their values are known by the modules that the process has loaded.
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Literal
 
 from ato._core import digest_value
@@ -15,7 +14,7 @@ from ato.fingerprints.arrays import ArrayDigest, digest_array
 from ato.fingerprints.files import fingerprint_file
 from ato.fingerprints.observe import Observation, observe
 from ato.fingerprints.types import Fingerprint
-from ato.fingerprints.values import reduce, register
+from ato.fingerprints.values import is_array, reduce, register
 
 __all__ = [
     "ArrayDigest",
@@ -48,7 +47,7 @@ def fingerprint(obj: Any, *, algorithm: Literal["xxh3", "blake3"] = "xxh3") -> F
             generator, a lock, an open file); the message has the path to it.
         DepthError: values are nested more than 1,000 levels deep.
     """
-    if type(obj) not in _PLAIN and _is_array(obj):
+    if type(obj) not in _PLAIN and is_array(obj):
         digest = digest_array(obj, algorithm=algorithm)
         return Fingerprint(digest.hex, digest.scheme)
     return Fingerprint(digest_value(obj, _SCHEME, reduce), _SCHEME)
@@ -59,16 +58,3 @@ def value_hex(obj: Any) -> str:
     if type(obj) in _PLAIN:
         return digest_value(obj, _SCHEME, reduce)
     return fingerprint(obj).hex
-
-
-def _is_array(obj: Any) -> bool:
-    """Whether `obj` is an array or tensor of numbers, and not of a subclass that adds to it."""
-    cls = type(obj)
-    numpy = sys.modules.get("numpy")
-    # An array of a module that is still being imported cannot have been made yet.
-    if numpy is not None and cls is getattr(numpy, "ndarray", None):
-        return not obj.dtype.hasobject and obj.dtype.names is None
-    torch = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "nn"):
-        return False
-    return cls is torch.Tensor or cls is torch.nn.Parameter

@@ -97,12 +97,13 @@ def _python_reader() -> Read:
     def by_call() -> tuple[bytes, float | None]:
         return mersenne_state(generator)
 
+    twister = type(generator) is random.Random
     header = object.__basicsize__
     base = random.Random.__base__
     if (
         sys.byteorder != "little"
         or sys.implementation.name != "cpython"
-        or type(generator) is not random.Random
+        or not twister
         or base is None
         or not header + _STATE_BYTES <= base.__basicsize__ <= header + _STATE_BYTES + 8
     ):

@@ -15,8 +15,11 @@ def array(obj: np.ndarray[Any, Any]) -> Reduced:
     """An array by its digest; object arrays go element by element, structured ones by field."""
     if type(obj) is not np.ndarray and not isinstance(obj, np.memmap):
         return "array subclass", (type_name(type(obj)), obj.view(np.ndarray), instance_state(obj))
-    if obj.dtype.kind == "O":
-        return "object array", (obj.shape, obj.ravel().tolist())
+    if obj.dtype.char in "gG":
+        # The bytes of a long double hold padding that nobody sets.
+        return "long double array", (obj.dtype.str, obj.shape, list(map(str, obj.flat)))
+    if obj.dtype.hasobject and obj.dtype.names is None:
+        return "object array", (str(obj.dtype), obj.shape, obj.ravel().tolist())
     if obj.dtype.names is not None:
         fields = [(name, obj[name]) for name in obj.dtype.names]
         return "structured array", (obj.dtype, obj.shape, fields)
@@ -29,7 +32,6 @@ def scalar(obj: np.generic) -> Reduced:
     if dtype.kind == "O" or dtype.names is not None:
         return "numpy scalar", np.asarray(obj)
     if dtype.char in "gG":
-        # The bytes of a long double hold padding that nobody sets.
         return "numpy scalar", (dtype.str, str(obj))
     if sys.byteorder == "big":
         obj = obj.astype(dtype.newbyteorder("<"))

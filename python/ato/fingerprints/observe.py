@@ -16,7 +16,15 @@ from ato.events import Leaf
 from ato.exceptions import FingerprintError
 from ato.fingerprints.arrays import digest_array
 from ato.fingerprints.code_values import is_own, qualified_name
-from ato.fingerprints.values import Plan, Reduced, instance_state, plan_for, reduce, type_name
+from ato.fingerprints.values import (
+    Plan,
+    Reduced,
+    instance_state,
+    is_array,
+    plan_for,
+    reduce,
+    type_name,
+)
 
 __all__ = ["Observation", "observe"]
 
@@ -26,9 +34,6 @@ _TEXT_LENGTH = 80
 _SUMMARY_BYTES = 64 * 2**20  # beyond this a second pass over the memory costs more than it tells
 _DEPTH = 100  # levels that are opened by path; what lies deeper is fingerprinted as one leaf
 _NO_PROJECT = sys.stdlib_module_names | {"ato", "numpy", "torch"}
-_PLAIN_ARRAYS = frozenset(
-    {"numpy.memmap", "numpy.ndarray", "torch.Tensor", "torch.nn.parameter.Parameter"}
-)
 
 Child = tuple[str, Any]
 
@@ -122,7 +127,7 @@ class _Watch:
                 described = plan.describe(obj)
                 return described.kind, {**described.content(), **described.passing}
             return plan.reduce(obj)
-        except Exception as error:  # noqa: BLE001 (the rest of the leaf still counts; a gap says so)
+        except Exception as error:
             if obj is self._whole_value:
                 raise
             self._unseen.append(_reason(error))
@@ -139,7 +144,8 @@ class _Watch:
         self._note_class(cls)
         if plan.role == "refused":
             plan.reduce(value)
-        if plan.role == "array" and self._array(value, cls, path):
+        if plan.role == "array":
+            self._array(value, cls, path)
             return
         opened = None
         if budget > 1 and id(value) not in self._open and len(self._open) < _DEPTH:
@@ -160,7 +166,7 @@ class _Watch:
             self._whole(value, path, f"{len(children)} scalars")
             return
         if header is not None:
-            digest = digest_value(header, SCHEME, self.reduce, path)
+            digest = digest_value(header, SCHEME, self.reduce, path, configs=False)
             self.leaves[path] = Leaf(digest, type(value).__name__, text=_short(text))
             self._close_gaps(path)
             budget -= 1
@@ -196,25 +202,20 @@ class _Watch:
     def _whole(self, value: Any, path: str, text: str | None) -> None:
         """Add `value` as one leaf."""
         self._whole_value = value
-        digest = digest_value(value, SCHEME, self.reduce, path)
+        digest = digest_value(value, SCHEME, self.reduce, path, configs=False)
         self.leaves[path] = Leaf(digest, type(value).__name__, text=_short(text))
         self._close_gaps(path)
 
-    def _array(self, value: Any, cls: type, path: str) -> bool:
-        """Add an array or tensor; `False` for one whose elements are objects or records."""
-        dtype = getattr(value, "dtype", None)
-        if getattr(dtype, "hasobject", False) or getattr(dtype, "names", None):
-            return False
-        if not _is_plain_array(cls):
-            # A masked array, say: what its class adds counts, dtype and shape are still told.
-            self._whole(value, path, None)
-            leaf = self.leaves[path]
-            self.leaves[path] = leaf._replace(dtype=str(dtype), shape=tuple(value.shape))
-            return True
-        digest = digest_array(value, summary=value.nbytes <= _SUMMARY_BYTES)
-        fields = (digest.hex, cls.__name__, digest.dtype, digest.shape, None, digest.summary)
-        self.leaves[path] = tuple.__new__(Leaf, fields)
-        return True
+    def _array(self, value: Any, cls: type, path: str) -> None:
+        """Add an array or tensor, by its digest if it is no more than its elements."""
+        if is_array(value):
+            digest = digest_array(value, summary=value.nbytes <= _SUMMARY_BYTES)
+            fields = (digest.hex, cls.__name__, digest.dtype, digest.shape, None, digest.summary)
+            self.leaves[path] = tuple.__new__(Leaf, fields)
+            return
+        self._whole(value, path, None)
+        dtype = str(value.dtype).removeprefix("torch.")
+        self.leaves[path] = self.leaves[path]._replace(dtype=dtype, shape=tuple(value.shape))
 
     def _close_gaps(self, path: str) -> None:
         """Say what could not be seen inside the leaf that was added last."""
@@ -301,10 +302,6 @@ def _text(value: Any, plan: Plan) -> str | None:
 
 def _short(text: str | None) -> str | None:
     return text if text is None or len(text) <= _TEXT_LENGTH else text[: _TEXT_LENGTH - 1] + "…"
-
-
-def _is_plain_array(cls: type) -> bool:
-    return f"{cls.__module__}.{cls.__qualname__}" in _PLAIN_ARRAYS
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ato.exceptions import UnsupportedValueError
 from ato.fingerprints.arrays import digest_array
 from ato.fingerprints.values import Description, Reduced, instance_state, type_name
 
@@ -54,10 +55,37 @@ _LOADER_INTERNALS = frozenset(
 
 
 def tensor(obj: torch.Tensor) -> Reduced:
-    """A tensor by its digest; a parameter is the tensor that it is."""
-    if type(obj) is torch.Tensor or type(obj) is torch.nn.Parameter:
+    """A tensor by its digest; a parameter is the tensor that it is. Sparse ones go by their parts."""
+    obj = obj.detach()
+    if obj.is_quantized:
+        return "quantised tensor", _quantised_parts(obj)
+    if obj.layout is not torch.strided:
+        return "sparse tensor", (str(obj.layout), tuple(obj.shape), _sparse_parts(obj))
+    if type(obj) is torch.Tensor:
         return "array", digest_array(obj).hex
     return "array subclass", (type_name(type(obj)), digest_array(obj).hex, instance_state(obj))
+
+
+def _quantised_parts(obj: torch.Tensor) -> tuple[Any, ...]:
+    if obj.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
+        scales: tuple[Any, ...] = (obj.q_scale(), obj.q_zero_point())
+    else:
+        scales = (obj.q_per_channel_scales(), obj.q_per_channel_zero_points())
+        scales = (*scales, obj.q_per_channel_axis())
+    return str(obj.dtype), str(obj.qscheme()), obj.int_repr(), *scales
+
+
+def _sparse_parts(obj: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    if obj.layout is torch.sparse_coo:
+        obj = obj.coalesce()  # the order of entries, and entries in several parts, are no matter
+        return obj.indices(), obj.values()
+    if obj.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return obj.crow_indices(), obj.col_indices(), obj.values()
+    if obj.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return obj.ccol_indices(), obj.row_indices(), obj.values()
+    raise UnsupportedValueError(
+        f"cannot fingerprint a tensor of layout {obj.layout}; pass its parts or x.to_dense()"
+    )
 
 
 def named(obj: object) -> Reduced:

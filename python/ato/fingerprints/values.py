@@ -25,6 +25,7 @@ __all__ = [
     "Plan",
     "describe_instance",
     "instance_state",
+    "is_array",
     "plan_for",
     "reduce",
     "refuse",
@@ -287,6 +288,25 @@ def main_name() -> str:
         return str(spec.name)
     file = getattr(main, "__file__", None)
     return Path(file).stem if file else "__main__"
+
+
+def is_array(obj: Any) -> bool:
+    """Whether `obj` is an array or tensor that its elements, in one block of memory, say all of.
+
+    Object, structured and masked arrays are not, nor are sparse and quantised tensors.
+    """
+    cls = type(obj)
+    numpy = sys.modules.get("numpy")
+    # An array of a module that is still being imported cannot have been made yet.
+    if numpy is not None and cls is getattr(numpy, "ndarray", None):
+        dtype = obj.dtype
+        return not dtype.hasobject and dtype.names is None and dtype.char not in "gG"
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "nn"):
+        return False
+    if cls is not torch.Tensor and cls is not torch.nn.Parameter:
+        return False
+    return obj.layout is torch.strided and not obj.is_quantized
 
 
 def refuse(obj: object) -> Reduced:
