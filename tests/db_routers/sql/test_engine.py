@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -159,33 +160,35 @@ def test_a_reader_does_not_wait_for_a_writer(store, path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
-def test_a_file_of_another_user_can_be_read(tmp_path):
+def test_a_file_of_another_user_can_be_read():
     """Who may read the file but not write reads the runs, and is told so when writing."""
-    Path(tmp_path).chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.stat().st_uid == 0 and parent != Path("/") and "pytest" in parent.name:
-            parent.chmod(0o755)
-    logger = logger_for(tmp_path / "runs.db")
-    with logger:
-        logger.run(name="baseline")
-        logger.log_metric("loss", 0.5, 0)
-    logger.engine.dispose()
-    code, output, errors = run_script(
-        tmp_path,
-        """
-        import os
-        import sqlalchemy, sqlalchemy.dialects.sqlite.pysqlite
-        from ato.db_routers.sql import queries, opening, recorder
-        from ato.db_routers.sql.manager import SQLFinder, SQLLogger
-        os.setuid(65534)
-        finder = SQLFinder(os.environ["DB"])
-        print(finder.find_run(1).metrics[0].value)
-        try:
-            SQLLogger({"experiment": {"sql": {"db_path": os.environ["DB"]}}}).run()
-        except Exception as error:
-            print(type(error).__name__, error)
-        """,
-    )
-    assert code == 0, errors
-    assert output.splitlines()[0] == "0.5"
-    assert "StoreError" in output and "read-only" in output
+    # Not pytest's folder, which it keeps from other users.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with logger_for(folder / "runs.db") as logger:
+            logger.run(name="baseline")
+            logger.log_metric("loss", 0.5, 0)
+        logger.engine.dispose()
+        code, output, errors = run_script(folder, READ_AS_NOBODY)
+        assert code == 0, errors
+        assert output.splitlines()[0] == "0.5"
+        assert "StoreError" in output and "read-only" in output
+        folder.chmod(0o700)
+        _, output, errors = run_script(folder, READ_AS_NOBODY)
+        assert "StoreError: " in errors and "permission" in errors
+
+
+READ_AS_NOBODY = """
+    import os
+    import sqlalchemy, sqlalchemy.dialects.sqlite.pysqlite
+    from ato.db_routers.sql import queries, opening, recorder
+    from ato.db_routers.sql.manager import SQLFinder, SQLLogger
+    os.setuid(65534)
+    finder = SQLFinder(os.environ["DB"])
+    print(finder.find_run(1).metrics[0].value)
+    try:
+        SQLLogger({"experiment": {"sql": {"db_path": os.environ["DB"]}}}).run()
+    except Exception as error:
+        print(type(error).__name__, error)
+"""

@@ -191,7 +191,9 @@ def test_a_forked_worker_logs_into_the_parents_run(tmp_path):
     run = finder_for(tmp_path / "runs.db").find_run(1)
     assert run.status == "completed"
     assert [p.value for p in run.metrics if p.key == "loss"] == [1.0, 0.5]
-    assert sorted(p.value for p in run.metrics if p.key == "loaded") == [0] * 20 + [1] * 20 + [2] * 20
+    assert (
+        sorted(p.value for p in run.metrics if p.key == "loaded") == [0] * 20 + [1] * 20 + [2] * 20
+    )
     assert len({p.process for p in run.metrics}) == 4
     run._engine = None
 

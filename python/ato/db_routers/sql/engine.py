@@ -179,13 +179,17 @@ def _place(url: URL) -> str:
 
 
 def _check_path(path: Path, must_exist: bool) -> None:
-    if path.is_dir():
+    try:
+        is_folder, exists, has_place = path.is_dir(), path.exists(), path.parent.is_dir()
+    except PermissionError as error:
+        raise StoreError(f"{path} cannot be opened: no permission for {error.filename}") from error
+    if is_folder:
         raise NotADatabaseError(f"{path} is a folder; name a file in it")
-    if must_exist and not path.exists():
+    if must_exist and not exists:
         raise NoDatabaseError(
             f"there is no database at {path}; name it with --db or ATO_DB, or record a run first"
         )
-    if not path.parent.is_dir():
+    if not has_place:
         raise NoDatabaseError(
             f"{path} cannot be created: the folder {path.parent} does not exist; create it, "
             "or set config.experiment.sql.db_path"

@@ -21,7 +21,7 @@ from ato.db_routers.sql.redaction import (
 )
 from ato.db_routers.sql.text import as_text
 from ato.events import quiet_reads
-from ato.exceptions import ConfigTypeError, FingerprintError
+from ato.exceptions import ConfigError, ConfigTypeError, FingerprintError
 from ato.fingerprints import value_hex
 
 __all__ = [
@@ -171,13 +171,16 @@ def _masked(config: Mapping[str, Any], content: dict[str, dict[str, Any]]) -> di
 
 def _hashes(config: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Structural and value hash; `None` for what a value without fingerprint does not allow."""
-    wrapped = config if isinstance(config, ADict) else ADict(config)
+    try:
+        wrapped = config if isinstance(config, ADict) else ADict(config)
+    except (ConfigError, RecursionError):  # a plain mapping may hold what no ADict takes
+        return None, None
     hashes: list[str | None] = []
     for method in (wrapped.get_structural_hash, wrapped.get_value_hash):
         try:
-            hashes.append(str(method()))
-        except FingerprintError:
-            hashes.append(None)  # the entry of that key says why
+            hashes.append(method())
+        except FingerprintError:  # the entry of that key says why
+            hashes.append(None)
     return hashes[0], hashes[1]
 
 

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ato.db_routers.sql import redaction
+from ato.db_routers.sql.redaction import is_secret_key, keyed_digest, mask_command, mask_write
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "token",
+        "hf_token",
+        "db.password",
+        "api_key",
+        "apiKey",
+        "api-key",
+        "AWS_SECRET",
+        "hfToken",
+        "access_key_id",
+        "wandb.api_key",
+    ],
+)
+def test_secret_keys(key):
+    """A key with one of the words in it is a secret's, however it is spelled."""
+    assert is_secret_key(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["max_tokens", "tokenizer", "secretary", "key", "passwords_file", "monkey.api", "keyed"]
+)
+def test_other_keys(key):
+    """A key that only contains the letters is not."""
+    assert not is_secret_key(key)
+
+
+def test_secrets_are_masked_on_the_command_line():
+    """The values of secrets are masked in every form in which they are given; nothing else is."""
+    given = ["train.py", "lr=0.1", "hf_token=x", "--token=x", "--api-key", "x", "--token", "--v"]
+    assert mask_command(given) == [
+        "train.py",
+        "lr=0.1",
+        "hf_token=<secret>",
+        "--token=<secret>",
+        "--api-key",
+        "<secret>",
+        "--token",
+        "--v",
+    ]
+
+
+def test_a_secrets_history_keeps_who_and_where():
+    """Of a secret's write the origin is kept, without what the command line said."""
+    write = {
+        "value_text": "'x'",
+        "type": "str",
+        "origin": {"kind": "cli", "text": "token=x (argument 1)"},
+        "replaced_text": None,
+        "derived_from": [],
+    }
+    masked = mask_write(write, "token")
+    assert masked["value_text"] == "<secret>"
+    assert masked["origin"] == {"kind": "cli", "text": "token=<secret>"}
+    assert masked["replaced_text"] is None
+
+
+def test_the_key_is_the_users_and_lasts(monkeypatch, tmp_path):
+    """The key is made once, in a file that only the user can read; another key is another name."""
+    monkeypatch.setenv("ATO_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(redaction, "_kept_key", None)
+    first = keyed_digest("ab")
+    monkeypatch.setattr(redaction, "_kept_key", None)
+    assert keyed_digest("ab") == first
+    assert [path.name for path in tmp_path.iterdir()] == ["secret-key"]
+    if os.name == "posix":
+        assert stat.S_IMODE(Path(tmp_path, "secret-key").stat().st_mode) == 0o600
+    monkeypatch.setenv("ATO_STATE_DIR", str(tmp_path / "other"))
+    monkeypatch.setattr(redaction, "_kept_key", None)
+    assert keyed_digest("ab").split()[1] != first.split()[1]
+
+
+def test_without_a_writable_folder_the_key_lasts_for_the_process(monkeypatch, tmp_path):
+    """Where the state folder cannot be made, secrets are still never stored plainly."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ATO_STATE_DIR", str(tmp_path / "file" / "below"))
+    monkeypatch.setattr(redaction, "_kept_key", None)
+    assert keyed_digest("ab") == keyed_digest("ab")
+    assert "ab" not in keyed_digest("ab").split()
