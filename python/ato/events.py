@@ -219,6 +219,8 @@ class OpenRun:
         self.position = 0
         # What the random generators did over the whole run; set by the tracer when the run opens.
         self.draws: Callable[[], dict[str, Draw]] = dict
+        # What tracers failed to see; goes into the run's own record.
+        self.gaps: list[str] = []
         self._idents = itertools.count()
         self._indices: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -251,6 +253,7 @@ _openers: list[str] = []
 _NUMBER = re.compile(r"\d+")
 _quiet: ContextVar[int] = ContextVar("ato_quiet_reads", default=0)
 _reported: set[str] = set()
+_MOST_GAPS = 100  # a message that differs each time must not fill the memory
 
 
 def current_run() -> OpenRun | None:
@@ -344,7 +347,14 @@ def close_run(run: OpenRun) -> None:
 
 
 def report_failure(where: str, error: BaseException) -> None:
-    """Say once a place and kind of error that a tracer failed; the run goes on without it."""
+    """Say once a place and kind of error that a tracer failed; the run goes on without it.
+
+    The open run keeps it as a gap, so that an explanation does not pass over it.
+    """
+    run = current_run()
+    gap = f"{where}: {type(error).__name__}: {error}"
+    if run is not None and gap not in run.gaps and len(run.gaps) < _MOST_GAPS:
+        run.gaps.append(gap)
     key = f"{where}:{type(error).__name__}"
     if key not in _reported:
         _reported.add(key)
@@ -396,6 +406,7 @@ def _emit_open_frames(run: OpenRun) -> None:
                 reads=frame.reads,
                 random=run.draws() if frame is run.root else {},
                 skipped=frame.skipped,
+                gaps=run.gaps if frame is run.root else [],
             )
         )
         frame.run = None

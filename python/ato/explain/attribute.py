@@ -6,7 +6,7 @@ call; what came in from before is judged in the stretch of the enclosing call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ato.explain import entropy
@@ -90,11 +90,12 @@ class _Search:
         self._factors(pair, _END, _END)
         # What `ato.record` names has no inputs of its own: its stretch is all there is.
         if inputs or drawn or pair.any.kind == "value":
-            generators = self._began_apart(pair, drawn, bool(inputs), split.stretch)
-            for name in generators:
-                self.causes.add(self.changes.random[name], self.comparison.chain(pair))
-            if inputs or not generators:
+            drawn_apart = [name for name in drawn if self._began_apart(pair, name, split.stretch)]
+            self._add_generators(drawn_apart, pair)
+            if inputs or not drawn_apart:
                 self._stretch_around(pair, split)
+            if inputs:
+                self._drawn_before(pair, split.stretch)
         elif not self.causes.found and any(r.gaps for r in (pair.a, pair.b) if r is not None):
             # An input that could not be fingerprinted may differ.
             self.causes.weak = True
@@ -102,14 +103,14 @@ class _Search:
 
     def stretch(self, pair: Pair, until_a: float, until_b: float) -> None:
         """A call or metric point that one run lacks, or a metric that differs though no call does."""
-        self._drawn_somewhere(pair)
         self._around(pair, until_a, until_b)
+        self._drawn_somewhere(pair)
 
     def untraced(self) -> None:
         """Without runtime traces the whole run is one stretch, and nothing can be proven."""
         self.causes.weak = True
-        self._drawn_somewhere(self.comparison.top)
         self._factors(self.comparison.top, _END, _END)
+        self._drawn_somewhere(self.comparison.top)
 
     def nondeterminism(self, pair: Pair, split: Split) -> Finding:
         """Nothing that was watched differs, and the outputs do: name what may give another result."""
@@ -194,21 +195,53 @@ class _Search:
 
     # Randomness
 
-    def _began_apart(self, pair: Pair, drawn: list[str], inputs: bool, stretch: Pair) -> list[str]:
-        """The generators that differed when the run began and that nothing seeded since.
+    def _add_generators(self, names: Iterable[str], pair: Pair) -> None:
+        for name in names:
+            self.causes.add(self.changes.random[name], self.comparison.chain(pair))
 
-        Those that a call draws from count, and, where its inputs differ, those that may have made
-        them: drawn from between the start of the run and the call.
-        """
-        return [
+    def _began_apart(self, pair: Pair, name: str, stretch: Pair) -> bool:
+        """Whether a generator differed when the run began, and nothing has seeded it since."""
+        if name not in self.changes.random:
+            return False
+        return self._untouched(pair, name) or not self._mentions(entropy.seeds, name, stretch)
+
+    def _drawn_before(self, pair: Pair, stretch: Pair) -> None:
+        """Add the generators that may have made the inputs of a call: unequal from the start,
+        moved on before the call, and not seeded."""
+        moved = [
             name
             for name in self.changes.random
-            if (name in drawn and self._untouched(pair, name))
-            or (
-                (name in drawn or (inputs and self._moved_apart(pair, name)))
-                and not self._seeded(name, stretch)
-            )
+            if self._moved_apart(pair, name) and not self._mentions(entropy.seeds, name, stretch)
         ]
+        self._add_drawn(moved, pair, stretch)
+
+    def _drawn_somewhere(self, stretch: Pair) -> None:
+        """Add the generators that may have acted in a stretch: unequal from the start, drawn from
+        during the run, and not seeded."""
+        runs = [r for r in (self.comparison.top.a, self.comparison.top.b) if r is not None]
+        moved = [
+            name
+            for name in self.changes.random
+            if any(
+                name in run.random and run.random[name].before != run.random[name].after
+                for run in runs
+            )
+            and not self._mentions(entropy.seeds, name, stretch)
+        ]
+        if self._add_drawn(moved, stretch, stretch):
+            # Drawn somewhere in the run; whether in this stretch is not known.
+            self.causes.weak = True
+
+    def _add_drawn(self, moved: list[str], pair: Pair, stretch: Pair) -> bool:
+        """Add those that the project's own code draws from; the others, which a library may have
+        moved on for reasons of its own, only where nothing else is left."""
+        visible = [name for name in moved if self._mentions(entropy.draws, name, stretch)]
+        chosen = visible or ([] if self.causes.found else moved)
+        self._add_generators(chosen, pair)
+        return bool(chosen)
+
+    def _mentions(self, says: Callable[[str, str], bool], name: str, stretch: Pair) -> bool:
+        return any(says(text, name) for text in self.comparison.texts(stretch))
 
     def _befores(self, pair: Pair, name: str) -> list[tuple[str | None, str | None]]:
         """A generator's state at the start of each run and before a call."""
@@ -232,19 +265,6 @@ class _Search:
             and states[0][1] != states[1][1]
             and any(start != before for start, before in states)
         )
-
-    def _seeded(self, name: str, stretch: Pair) -> bool:
-        return any(entropy.seeds(text, name) for text in self.comparison.texts(stretch))
-
-    def _drawn_somewhere(self, stretch: Pair) -> None:
-        """Add generators that began apart, were drawn from during the run and never seeded."""
-        for name, change in self.changes.random.items():
-            runs = [r for r in (self.comparison.top.a, self.comparison.top.b) if r is not None]
-            draws = [run.random[name] for run in runs if name in run.random]
-            if any(draw.before != draw.after for draw in draws) and not self._seeded(name, stretch):
-                # Drawn somewhere in the run; whether in this stretch is not known.
-                self.causes.weak = True
-                self.causes.add(change, self.comparison.chain(stretch))
 
     def _entropy(self, pair: Pair) -> tuple[str, str]:
         """The function behind a call, and what in its own part may give another result each time."""

@@ -56,12 +56,26 @@ def find_changes(a: Run, b: Run) -> Changes:
     _compare_code(a, b, changes)
     _compare_environment(a.environment, b.environment, changes)
     changes.data = _compare_data(a.inputs, b.inputs)
-    for name in a.start.keys() & b.start.keys():
-        if a.start[name] != b.start[name]:
-            changes.random[name] = Change(
-                "randomness", name, "seed", "its state when the run began", "another state"
-            )
+    _compare_random(a, b, changes)
     return changes
+
+
+def _compare_random(a: Run, b: Run, changes: Changes) -> None:
+    states_a, states_b = _first_states(a), _first_states(b)
+    for name in states_a.keys() & states_b.keys():
+        if states_a[name] != states_b[name]:
+            left, right = (f"state {states[name][:12]}…" for states in (states_a, states_b))
+            changes.random[name] = Change("randomness", name, "seed", left, right)
+
+
+def _first_states(run: Run) -> dict[str, str]:
+    """The state of each generator when the run began; of one that was made later (NumPy makes its
+    own when it is first needed), the first that was seen."""
+    states = dict(run.start)
+    for call in run.calls:
+        for name, draw in call.random.items():
+            states.setdefault(name, draw.before or draw.after)
+    return states
 
 
 def _compare_config(a: Run, b: Run, changes: Changes) -> None:

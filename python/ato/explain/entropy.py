@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["seeds", "source"]
+__all__ = ["draws", "seeds", "source"]
 
 _SEEDS_ALL = re.compile(
     r"\b(seed_everything|seed_all|set_seed|set_random_seed|set_global_seed)\s*\("
@@ -21,6 +21,19 @@ _SEEDS = {
         r"(\b(np|numpy)\.random\.(seed|set_state)\s*\()|((?<![\w.])(seed|set_state)\s*\()"
     ),
     "torch": re.compile(r"\b(manual_seed|set_rng_state)\s*\("),
+}
+_DRAWS = {
+    "random": re.compile(
+        r"(?<![\w.])random\.(?!seed|getstate|setstate|Random)\w+\s*\("
+        r"|(?<![\w.])(gauss|uniform|randint|randrange|choices?|sample|shuffle|normalvariate)\s*\("
+    ),
+    "numpy.random": re.compile(
+        r"\b(np|numpy)\.random\.(?!seed|get_state|set_state|default_rng|Generator|RandomState)\w+\s*\("
+        r"|(?<![\w.])(rand|randn|permutation|shuffle|choice|normal)\s*\("
+    ),
+    "torch": re.compile(
+        r"\btorch\.(rand|bernoulli|multinomial|normal|dropout)|\bnn\.|\bDataLoader\b"
+    ),
 }
 _UNSEEDED = re.compile(
     r"\b(default_rng|Random|RandomState|Generator|SystemRandom|PCG64|MT19937|Philox|SFC64)\s*\(\s*\)"
@@ -33,10 +46,18 @@ _CLOCK = re.compile(
 _THREADS = re.compile(r"\b(Thread|ThreadPoolExecutor|ProcessPoolExecutor|Pool|Process)\s*\(")
 
 
+def draws(text: str, generator: str) -> bool:
+    """Say whether source `text` visibly draws from `generator`."""
+    return bool(_DRAWS[_family(generator)].search(text))
+
+
 def seeds(text: str, generator: str) -> bool:
     """Say whether source `text` sets the state of `generator` (`random`, `numpy.random`, `torch`…)."""
-    pattern = _SEEDS["torch" if generator.startswith("torch") else generator]
-    return bool(_SEEDS_ALL.search(text) or pattern.search(text))
+    return bool(_SEEDS_ALL.search(text) or _SEEDS[_family(generator)].search(text))
+
+
+def _family(generator: str) -> str:
+    return "torch" if generator.startswith("torch") else generator
 
 
 def source(texts: Iterable[str]) -> str:

@@ -327,6 +327,8 @@ def _end(watch: _Watch, call: _Call | None, result: object, error: BaseException
         )
     except Exception as failure:  # noqa: BLE001 (a tracer never stops the run)
         events.report_failure(watch.registration.trace_id, failure)
+        # What it read still counts.
+        _emit_bare(call.frame, call.run, error)
 
 
 def _emit(
