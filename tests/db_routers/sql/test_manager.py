@@ -386,6 +386,34 @@ def test_what_could_not_be_kept_is_counted(logger, monkeypatch):
     assert "6 records were not kept" in str(said[-1].message)
 
 
+def test_ctrl_c_while_writing_loses_nothing(logger, finder, monkeypatch):
+    """An interrupt in the middle of a write leaves the records waiting; `finish` writes them."""
+
+    def interrupted(engine, work):
+        raise KeyboardInterrupt
+
+    logger.run()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(recorder_module, "write", interrupted)
+        logger.log_metric("loss", 1.0, 0)
+    logger.log_metric("loss", 0.5, 1)
+    assert [p.value for p in finder.find_run(1).metrics] == [1.0, 0.5]
+
+
+def test_a_fault_of_the_recorder_is_no_fault_of_the_run(logger, monkeypatch):
+    """An error of another kind while writing is said once and does not reach the user's code."""
+
+    def broken(engine, work):
+        raise LookupError("no such thing")
+
+    logger.run()
+    with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match="watching the store"):
+        patch.setattr(recorder_module, "write", broken)
+        logger.log_metric("loss", 1.0, 0)
+    with pytest.warns(RuntimeWarning, match="1 records were not kept"):
+        logger.finish()
+
+
 def _failing(engine, work):
     import sqlite3
 

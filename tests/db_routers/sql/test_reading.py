@@ -224,6 +224,15 @@ def test_a_record_that_cannot_be_written_costs_a_warning(logger):
     assert [c.trace_id for c in load_run(logger.engine, 1).calls] == ["train.step", "run"]
 
 
+def test_code_that_cannot_be_written_costs_a_warning(logger):
+    """A code record that has no rows is said once; the run goes on."""
+    logger.run()
+    with pytest.warns(RuntimeWarning, match=r"stopped watching the code of train\.odd"):
+        events.current_run().recorder.on_code(CodeRecord("train.odd", "trace", object()))
+    logger.finish()
+    assert load_run(logger.engine, 1).codes == []
+
+
 def test_odd_text_is_no_obstacle(logger):
     """An error message with bytes that are no text, or with NUL, is stored."""
     logger.run()

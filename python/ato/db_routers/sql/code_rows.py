@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, FromClause, insert, select, text
 
 from ato.db_routers.sql.schema import CodeClosure, CodeClosureUnit, CodeUnit, Fingerprint
+from ato.db_routers.sql.text import as_text
 from ato.events import CodeRecord
 
-__all__ = ["content_digest", "write_code"]
+__all__ = ["CodeRows", "code_rows", "content_digest", "write_code"]
 
 # The scheme of the fingerprints `logic` and `deep`; see `ato.code`.
 SCHEME = "ato code-deep v1"
@@ -44,39 +46,70 @@ def content_digest(content: Any) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
-def write_code(connection: Connection, run_id: int, records: Sequence[CodeRecord]) -> None:
-    """Write the code that a run registered, and what of its units is not there yet."""
+@dataclass(frozen=True, slots=True)
+class CodeRows:
+    """A code record as rows, still without ids: `units` by key, the root first."""
+
+    fingerprint: dict[str, Any]
+    units: dict[str, dict[str, Any]]
+    closure: str
+    members: list[str]
+    edges: list[tuple[str, str]]
+
+
+def code_rows(record: CodeRecord) -> CodeRows:
+    """Take down a code record."""
+    code = record.code
     units: dict[str, dict[str, Any]] = {}
-    members = [_unit_keys(record.code, units) for record in records]
+    members: list[str] = []
+    for unit in code.units:
+        row = {name: _plain(getattr(unit, name)) for name in _UNIT_FIELDS}
+        key = content_digest(list(row.values()))
+        units[key] = {**row, "key": key}
+        members.append(key)
+    fingerprint = {
+        "trace_id": as_text(record.trace_id),
+        "role": record.role,
+        "scheme": SCHEME,
+        "text": _plain(code.text),
+        "logic": code.logic,
+        "deep": code.deep,
+        "bytecode": code.bytecode,
+        "gaps": list(code.gaps),
+        "distributions": list(code.distributions),
+    }
+    edges = [(members[source], members[target]) for source, target in code.edges]
+    return CodeRows(fingerprint, units, content_digest(members), members, edges)
+
+
+def write_code(connection: Connection, run_id: int, codes: Sequence[CodeRows]) -> None:
+    """Write the code that a run registered, and what of its units is not there yet."""
+    units = {key: row for code in codes for key, row in code.units.items()}
     unit_ids = _ids_of(connection, CodeUnit.__table__, units)
-    closures = {content_digest(keys): keys for keys in members}
+    closures = {code.closure: code.members for code in codes}
     closure_ids = _closure_ids(connection, closures, unit_ids)
     seen = _known(connection, run_id)
-    for record, keys in zip(records, members, strict=True):
-        row = _fingerprint_row(record, run_id, closure_ids[content_digest(keys)])
-        row["root_unit_id"] = unit_ids[keys[0]] if keys else None
+    for code in codes:
+        row = {
+            **code.fingerprint,
+            "run_id": run_id,
+            "root_unit_id": unit_ids[code.members[0]] if code.members else None,
+            "closure_id": closure_ids[code.closure],
+        }
         identity = (row["trace_id"], row["role"], row["deep"], row["closure_id"])
         if identity not in seen:
             seen.add(identity)
             connection.execute(insert(Fingerprint), row)
     edges = {
-        (unit_ids[keys[source]], unit_ids[keys[target]])
-        for record, keys in zip(records, members, strict=True)
-        for source, target in record.code.edges
+        (unit_ids[source], unit_ids[target]) for code in codes for source, target in code.edges
     }
     if edges:
         pairs = [{"source_id": source, "target_id": target} for source, target in sorted(edges)]
         connection.execute(_NEW_EDGE, pairs)
 
 
-def _unit_keys(code: Any, units: dict[str, dict[str, Any]]) -> list[str]:
-    keys: list[str] = []
-    for unit in code.units:
-        row = {name: getattr(unit, name) for name in _UNIT_FIELDS}
-        key = content_digest(list(row.values()))
-        units[key] = {**row, "key": key}
-        keys.append(key)
-    return keys
+def _plain(value: Any) -> Any:
+    return as_text(value) if isinstance(value, str) else value
 
 
 def _ids_of(connection: Connection, table: Any, rows: dict[str, dict[str, Any]]) -> dict[str, int]:
@@ -120,20 +153,3 @@ def _known(connection: Connection, run_id: int) -> set[tuple[Any, ...]]:
         Fingerprint.trace_id, Fingerprint.role, Fingerprint.deep, Fingerprint.closure_id
     ).where(Fingerprint.run_id == run_id)
     return {tuple(row) for row in connection.execute(kept)}
-
-
-def _fingerprint_row(record: CodeRecord, run_id: int, closure_id: int) -> dict[str, Any]:
-    code = record.code
-    return {
-        "run_id": run_id,
-        "trace_id": record.trace_id,
-        "role": record.role,
-        "scheme": SCHEME,
-        "text": code.text,
-        "logic": code.logic,
-        "deep": code.deep,
-        "bytecode": code.bytecode,
-        "closure_id": closure_id,
-        "gaps": list(code.gaps),
-        "distributions": list(code.distributions),
-    }

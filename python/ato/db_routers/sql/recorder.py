@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from ato import events
-from ato.db_routers.sql.code_rows import write_code
+from ato.db_routers.sql.code_rows import CodeRows, code_rows, write_code
 from ato.db_routers.sql.engine import explain_failure, write
 from ato.db_routers.sql.redaction import is_secret_key, keyed_digest
 from ato.db_routers.sql.rows import INSERT_CALL, call_row, dump
@@ -80,7 +80,7 @@ _NEW_KEY = text("INSERT INTO metric_keys (key) VALUES (:key) ON CONFLICT (key) D
 class _Waiting:
     """Records that are not in the database yet."""
 
-    codes: list[events.CodeRecord] = field(default_factory=list)
+    codes: list[CodeRows] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     points: list[dict[str, Any]] = field(default_factory=list)
     inputs: list[dict[str, Any]] = field(default_factory=list)
@@ -125,7 +125,12 @@ class RunRecorder:
 
     def on_code(self, record: events.CodeRecord) -> None:
         """Keep the code behind a trace id."""
-        self._add("codes", record)
+        try:
+            rows = code_rows(record)
+        except Exception as error:  # noqa: BLE001 (recording never stops the run)
+            events.report_failure(f"the code of {record.trace_id}", error)
+            return
+        self._add("codes", rows)
 
     def on_call(self, record: events.CallRecord) -> None:
         """Keep a completed call."""
@@ -175,13 +180,18 @@ class RunRecorder:
                 return
             try:
                 found = write(self.engine, lambda connection: self._write(connection, batch))
-            except BaseException as error:
-                with self._adding:
-                    self._waiting = batch.followed_by(self._waiting)
-                if not isinstance(error, DBAPIError):
-                    raise
+            except DBAPIError as error:
+                self._put_back(batch)
                 self._failed(error)
                 return
+            except Exception as error:  # noqa: BLE001 (recording never stops the run)
+                # Trying again would fail again, and keep everything that follows from the store.
+                self._dropped += len(batch)
+                events.report_failure("the store", error)
+                return
+            except BaseException:  # Ctrl-C, at the latest written by `finish`
+                self._put_back(batch)
+                raise
             # Only now: ids from a transaction that was rolled back are nobody's.
             self._key_ids.update(found)
 
@@ -206,6 +216,10 @@ class RunRecorder:
         """Change columns of the run's row."""
         change = update(Experiment).where(Experiment.id == self.run_id).values(**values)
         write(self.engine, lambda connection: connection.execute(change))
+
+    def _put_back(self, batch: _Waiting) -> None:
+        with self._adding:
+            self._waiting = batch.followed_by(self._waiting)
 
     def _place(self) -> dict[str, int | None]:
         """The run, and where in it something is logged: in which call, before which."""
