@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import sys
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ato._core import digest_value
@@ -66,14 +67,14 @@ def observe(value: object, path: str, *, limit: int = 64) -> Observation:
     """
     cls = type(value)
     if cls in _SCALARS:
-        return Observation({path: _scalar(value, cls)}, [], [])
+        return tuple.__new__(Observation, ({path: _scalar(value, cls)}, [], []))
     watch = _Watch()
     watch.expand(value, path, limit)
     return Observation(watch.leaves, watch.gaps, watch.code)
 
 
 def _scalar(value: Any, cls: type) -> Leaf:
-    # `Leaf(...)` checks its arguments by name, which takes as long as the digest.
+    # By `tuple.__new__`, here and where else it counts: a call of the class takes three times as long.
     digest = digest_value(value, SCHEME, reduce)
     if cls is float:
         text = repr(value)
@@ -167,7 +168,8 @@ class _Watch:
             return
         if header is not None:
             digest = digest_value(header, SCHEME, self.reduce, path, configs=False)
-            self.leaves[path] = Leaf(digest, type(value).__name__, text=_short(text))
+            fields = (digest, type(value).__name__, None, None, _short(text), None)
+            self.leaves[path] = tuple.__new__(Leaf, fields)
             self._close_gaps(path)
             budget -= 1
         if len(children) > budget and not isinstance(value, (list, tuple)):
@@ -238,8 +240,13 @@ class _Watch:
         if id(thing) in self._known:
             return
         self._known.add(id(thing))
-        if (module or "builtins").partition(".")[0] not in _NO_PROJECT:
+        if _may_be_own(module or "builtins"):
             self.code.append(thing)
+
+
+@lru_cache(4096)
+def _may_be_own(module: str) -> bool:
+    return module.partition(".")[0] not in _NO_PROJECT
 
 
 def _open(value: Any, plan: Plan, path: str) -> _Opened | None:

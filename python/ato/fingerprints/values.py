@@ -13,10 +13,10 @@ import enum
 import sys
 import types
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from ato.exceptions import UnsupportedValueError
 
@@ -33,6 +33,7 @@ __all__ = [
     "type_name",
 ]
 
+Found = TypeVar("Found")
 Reduced = tuple[str, Any]
 Role = Literal["array", "code", "config", "described", "refused", "value"]
 
@@ -239,7 +240,16 @@ _REFUSED = frozenset(
     }
 )
 
-_plans: WeakKeyDictionary[type, Plan] = WeakKeyDictionary()
+
+def _once_per_class(find: Callable[[type], Found]) -> Callable[[type], Found]:
+    """Keep what was found for a class.
+
+    With a bound, since classes are kept alive with it; a dictionary of weak references would take
+    longer than all the rest of an observation.
+    """
+    # Through Any: to mypy a class is not always hashable.
+    kept: Any = lru_cache(4096)
+    return cast("Callable[[type], Found]", kept(find))
 
 
 def reduce(obj: object) -> Reduced:
@@ -261,17 +271,37 @@ def register(name: str, handler: str | Callable[[Any], Reduced]) -> None:
         handler: the function, or `"package.module:function"`, imported when a value is met.
     """
     _TABLE[name] = _Entry("value", handler, whole=True)
-    _plans.clear()
+    cast("Any", plan_for).cache_clear()
 
 
+@_once_per_class
 def plan_for(cls: type) -> Plan:
     """What is to be done with the instances of `cls`; found once for each class."""
-    plan = _plans.get(cls)
-    if plan is None:
-        plan = _plans[cls] = _make_plan(cls)
-    return plan
+    if any("__ato_fingerprint__" in vars(base) for base in cls.__mro__):
+        return Plan("value", _custom)
+    if issubclass(cls, enum.Enum):
+        return Plan("value", _enum_member)
+    plain: tuple[_Entry, type] | None = None
+    for base in cls.__mro__:
+        name = f"{base.__module__}.{base.__qualname__}"
+        if name.startswith("ato.adict."):
+            return Plan("config", _config)
+        if name in _REFUSED:
+            return Plan("refused", refuse)
+        entry = _TABLE.get(name)
+        if entry is not None and entry.whole:
+            return _plan_of(entry, cls, base)
+        # `numpy.str_` is a `str` first and a NumPy scalar after: who knows all of it comes first.
+        if entry is not None and plain is None:
+            plain = (entry, base)
+    if plain is not None:
+        return _plan_of(plain[0], cls, plain[1])
+    if _hides_state(cls, object):
+        return Plan("refused", refuse)
+    return Plan("described", _reduce_described(describe_instance), describe_instance)
 
 
+@_once_per_class
 def type_name(cls: type) -> str:
     """Module and qualified name; a script's classes count by the file's name, as when imported."""
     module = cls.__module__
@@ -346,31 +376,6 @@ def instance_state(obj: object, base: type = object) -> dict[str, Any]:
     return state
 
 
-def _make_plan(cls: type) -> Plan:
-    if any("__ato_fingerprint__" in vars(base) for base in cls.__mro__):
-        return Plan("value", _custom)
-    if issubclass(cls, enum.Enum):
-        return Plan("value", _enum_member)
-    plain: tuple[_Entry, type] | None = None
-    for base in cls.__mro__:
-        name = f"{base.__module__}.{base.__qualname__}"
-        if name.startswith("ato.adict."):
-            return Plan("config", _config)
-        if name in _REFUSED:
-            return Plan("refused", refuse)
-        entry = _TABLE.get(name)
-        if entry is not None and entry.whole:
-            return _plan_of(entry, cls, base)
-        # `numpy.str_` is a `str` first and a NumPy scalar after: who knows all of it comes first.
-        if entry is not None and plain is None:
-            plain = (entry, base)
-    if plain is not None:
-        return _plan_of(plain[0], cls, plain[1])
-    if _hides_state(cls, object):
-        return Plan("refused", refuse)
-    return Plan("described", _reduce_described(describe_instance), describe_instance)
-
-
 def _plan_of(entry: _Entry, cls: type, base: type) -> Plan:
     handler = _resolve(entry.handler)
     if entry.role == "described":
@@ -436,6 +441,7 @@ def _config(obj: Any) -> Reduced:
     return "", dict(dict.items(obj))
 
 
+@_once_per_class
 def _slots(cls: type) -> dict[str, types.MemberDescriptorType]:
     slots: dict[str, types.MemberDescriptorType] = {}
     for base in reversed(cls.__mro__):
