@@ -63,12 +63,13 @@ def train(config):
     model = Softmax(rng)
     for epoch in range(config.epochs):
         order = rng.permutation(len(images))
+        losses = []
         for start in range(0, len(order), config.batch_size):
             chosen = order[start : start + config.batch_size]
             batch = make_batch(images, labels, chosen, rng)
             progress = (epoch + start / len(order)) / config.epochs
-            loss = train_step(model, *batch, progress, config)
-        logger.log_metric("loss", loss, epoch)
+            losses.append(train_step(model, *batch, progress, config))
+        logger.log_metric("loss", np.mean(losses), epoch)
         logger.log_metric("val_accuracy", evaluate(model, *validation), epoch)
     logger.finish()
     print(f"val_accuracy {evaluate(model, *validation):.4f}")

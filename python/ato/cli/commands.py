@@ -100,12 +100,12 @@ def runs(
         known = ", ".join(finder.find_projects()) or "none"
         raise LookupError(f"there is no project {project!r}; there is: {known}")
     found = [
-        run
+        (run, name)
         for name in projects
         for run in finder.get_runs_in_project(name, status=status, limit=limit)
     ]
-    found.sort(key=lambda run: run.id)
-    rows = [run_row(run) for run in (found[-limit:] if limit else found)]
+    found.sort(key=lambda pair: pair[0].id)
+    rows = [run_row(run, name) for run, name in (found[-limit:] if limit else found)]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False, default=str))
     else:

@@ -17,7 +17,7 @@ __all__ = ["print_run", "run_details", "run_row", "run_table"]
 _STYLES = {"completed": "green", "running": "cyan", "failed": "red", "crashed": "red"}
 
 
-def run_row(run: Experiment) -> dict[str, Any]:
+def run_row(run: Experiment, project: str) -> dict[str, Any]:
     """One run of a list: id, name, project, status, times, and the last value of each metric."""
     last: dict[str, float] = {}
     for point in run.metrics:
@@ -25,7 +25,7 @@ def run_row(run: Experiment) -> dict[str, Any]:
     return {
         "id": run.id,
         "name": run.name,
-        "project": run.project_name,
+        "project": project,
         "status": run.status,
         "started": run.start_time,
         "ended": run.end_time,

@@ -150,6 +150,10 @@ def _unwatched(comparison: Comparison) -> Iterator[str]:
     gaps = {gap for run in runs for root in run.graph.roots for gap in root.gaps}
     gaps |= {f"{call.trace_id}: {gap}" for run in runs for call in run.calls for gap in call.gaps}
     yield from sorted(gaps)
+    for key in sorted(
+        {key for run in runs for key, entry in run.config.items() if entry.get("gap")}
+    ):
+        yield f"config {key}: its value has no fingerprint"
     for name in sorted({name for run in runs for call in run.calls for name in call.skipped}):
         yield f"calls of {name} that its schedule skips"
     yield "files that were not named with log_input"

@@ -139,7 +139,8 @@ def _compare_code(a: Run, b: Run, changes: Changes) -> None:
         left, right = a.graph.units[key], b.graph.units[key]
         if left.logic != right.logic or left.value != right.value:
             changes.code[key] = _code_change(left, right)
-        elif left.text != right.text:
+        elif left.text != right.text and left.kind != "module":
+            # The text of a script's body is the whole file, its functions included.
             changes.cosmetic[key] = _code_change(left, right, "cosmetic")
 
 
@@ -161,7 +162,9 @@ def _code_change(left: UnitLike, right: UnitLike, kind: str | None = None) -> Ch
 
 def _line_diff(left: UnitLike, right: UnitLike) -> tuple[list[str], int, int]:
     """The lines that differ, `-` and `+`, and the line of the first of them in each file."""
-    old, new = left.text.splitlines(), right.text.splitlines()
+    whole = right.kind == "module"
+    old = (left.normalised if whole else left.text).splitlines()
+    new = (right.normalised if whole else right.text).splitlines()
     matcher = difflib.SequenceMatcher(None, _bare(old), _bare(new), autojunk=False)
     shown: list[str] = []
     first: tuple[int, int] | None = None
@@ -175,7 +178,16 @@ def _line_diff(left: UnitLike, right: UnitLike) -> tuple[list[str], int, int]:
     if len(shown) > _DIFF_LINES:
         shown = [*shown[:_DIFF_LINES], f"… {len(shown) - _DIFF_LINES} more lines"]
     at_a, at_b = first or (0, 0)
+    if whole:
+        return shown, _line_of(old, at_a, left.text), _line_of(new, at_b, right.text)
     return shown, left.line + at_a, right.line + at_b
+
+
+def _line_of(lines: list[str], at: int, text: str) -> int:
+    """Find a line of a script's body, normalised, in the script; 1 where it was written otherwise."""
+    wanted = lines[at].strip() if at < len(lines) else ""
+    found = (number for number, line in enumerate(text.splitlines(), 1) if line.strip() == wanted)
+    return next(found, 1)
 
 
 def _bare(lines: list[str]) -> list[str]:

@@ -74,6 +74,12 @@ class SQLFinder:
 
         return queries.find_project(self.engine, project_name)
 
+    def find_projects(self) -> list[str]:
+        """The names of all projects, sorted."""
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.project_names(self.engine)
+
     def find_run(self, run_id: int) -> Experiment | None:
         """The run of this id."""
         from ato.db_routers.sql import queries  # SQLAlchemy loads

@@ -35,6 +35,7 @@ __all__ = [
     "get_or_create_project",
     "insert_artifacts",
     "metric_series",
+    "project_names",
     "runs_in_project",
     "similar_runs",
     "similar_runs_by_trace",
@@ -56,6 +57,12 @@ def find_project(engine: Engine, name: str) -> Project | None:
     """See `SQLFinder.find_project`."""
     with Session(engine, expire_on_commit=False) as session:
         return session.scalar(select(Project).where(Project.name == name))
+
+
+def project_names(engine: Engine) -> list[str]:
+    """See `SQLFinder.find_projects`."""
+    with engine.connect() as connection:
+        return list(connection.scalars(select(Project.name).order_by(Project.name)))
 
 
 def get_or_create_project(engine: Engine, name: str) -> Project:

@@ -68,7 +68,9 @@ def _headline(answer: Explanation) -> Text:
         return Text(f"{runs}: no metric in both", style="bold")
     delta = result.b - result.a
     shown = f"{result.metric}  {_number(result.a)} → {_number(result.b)}"
-    if math.isfinite(delta):
+    if delta == 0:
+        shown += "  (the same)"
+    elif math.isfinite(delta):
         shown += f"  ({'+' if delta >= 0 else '−'}{_number(abs(delta))})"
     line = Text(shown, style="bold")
     line.append(f"        {runs}", style="dim")
