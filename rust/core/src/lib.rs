@@ -1,0 +1,17 @@
+//! The formats of Ato's fingerprints, without Python.
+//!
+//! What is written here decides which two values are the same. A change of any encoding is a new
+//! version of its scheme, never an edit of the old one.
+
+pub mod encode;
+pub mod error;
+pub mod file;
+pub mod leaf;
+mod pool;
+pub mod scheme;
+pub mod structure;
+pub mod summary;
+pub mod tensor;
+mod walk;
+
+pub use error::Error;

@@ -1,0 +1,16 @@
+//! The module `ato._core`: what of Ato is written in Rust, for Python.
+
+mod buffers;
+mod errors;
+mod values;
+
+use pyo3::pymodule;
+
+/// Fingerprints in format 1; described for Python in `_core.pyi`.
+#[pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use crate::buffers::{digest_buffer, digest_file, digest_memory, simd_level};
+    #[pymodule_export]
+    use crate::values::{digest_structure, digest_value};
+}
