@@ -36,6 +36,7 @@ OriginKind = Literal["view", "cli", "lazy", "file", "code", "default"]
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 (as in co_filename)
 _ADDRESS = re.compile(r" (?:object )?at 0x[0-9A-Fa-f]+")
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+_DEFAULT_REPR: Any = object.__repr__
 _SPECIAL = frozenset(".[]")
 _LONGEST_TEXT = 200
 _LONGEST_CONTAINER = 50
@@ -347,7 +348,7 @@ def _object_text(value: Any) -> str:
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         return f"{kind.__name__} of {len(value)}"
     # A default repr holds an address; one that the class wrote is what its author wants shown.
-    return text if kind.__repr__ == object.__repr__ else _ADDRESS.sub("", repr(value))
+    return text if kind.__repr__ is _DEFAULT_REPR else _ADDRESS.sub("", repr(value))
 
 
 def _cut(text: str) -> str:

@@ -113,7 +113,7 @@ class _Writer:
         if not isinstance(key, str):
             where = ".".join(path) or "the top level"
             raise ConfigTypeError(
-                f"XYZ keys are texts; {key!r} at {where} is a {type(key).__name__}"
+                f"XYZ keys are texts; {key!r} at {where} is of type {type(key).__name__}"
             )
         return key if re.fullmatch(r"[A-Za-z_][\w.-]*", key) else _json_text(key)
 
@@ -130,7 +130,7 @@ class _Writer:
         if not self.quote:
             return str(value)
         raise ConfigTypeError(
-            f"{'.'.join(path) or 'value'}: XYZ has no form for a {type(value).__name__}; "
+            f"{'.'.join(path) or 'value'}: XYZ has no form for a value of type {type(value).__name__}; "
             "store a number, a text or None in its place"
         )
 

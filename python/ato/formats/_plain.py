@@ -49,7 +49,7 @@ def plain(value: object, form: str, *, times: bool = False, path: str = "") -> A
         for key, item in items:
             if not isinstance(key, str):
                 raise ConfigTypeError(
-                    f"{path or 'the config'}: {form} keys are texts, and {key!r} is a "
+                    f"{path or 'the config'}: {form} keys are texts, and {key!r} is of type "
                     f"{type(key).__name__}"
                 )
             found[key] = plain(item, form, times=times, path=f"{path}.{key}" if path else key)
@@ -60,6 +60,6 @@ def plain(value: object, form: str, *, times: bool = False, path: str = "") -> A
             for index, item in enumerate(value)
         ]
     raise ConfigTypeError(
-        f"{path or 'value'}: {form} has no form for a {type(value).__name__}; store a number, "
+        f"{path or 'value'}: {form} has no form for a value of type {type(value).__name__}; store a number, "
         "a text or a list of them in its place"
     )

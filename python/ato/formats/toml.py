@@ -32,8 +32,8 @@ def read_toml(text: str, name: str) -> Loaded:
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = re.search(r"line (\d+)", message)
-        where = f"{name}:{place[1]}" if place else name
-        raise ConfigFileError(f"{where}: not TOML: {message}") from None
+        line = place[1] if place else text.rstrip("\n").count("\n") + 1
+        raise ConfigFileError(f"{name}:{line}: not TOML: {message}") from None
     return Loaded(value, _key_lines(text))
 
 

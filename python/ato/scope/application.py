@@ -215,8 +215,8 @@ def _converted(value: Any, old: Any, path: str, assignment: Assignment, history:
         hint = f"; as a text it is written {'.'.join(assignment.path)}:={_text(assignment)}"
     elif isinstance(old, bool):
         hint = "; write True or False"
-    kind = "a section" if isinstance(old, Mapping) else f"a {type(old).__name__}"
-    given = f"{value!r:.60} is {'no value' if value is None else f'a {type(value).__name__}'}"
+    kind = "a section" if isinstance(old, Mapping) else _a(type(old))
+    given = f"{value!r:.60} is {'no value' if value is None else _a(type(value))}"
     raise CommandLineError(
         f"{assignment.token}: {path} is {kind}{_set_by(history, path)}, and {given}{hint}"
     )
@@ -243,3 +243,7 @@ def _set_by(history: History, path: str) -> str:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"{registry.program_name()}: note: {text}\n")
+
+
+def _a(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'aeiou' else 'a'} {kind.__name__}"

@@ -130,7 +130,9 @@ def _as_first(
     if enough and (arguments.most < 0 or len(args) <= arguments.most):
         return args, kwargs
     if not _fills(arguments.signature, args, kwargs):
-        with_config = (config, *args)
+        # A method's first argument is its object, whoever else wants to be first.
+        start = 1 if args and next(iter(arguments.signature.parameters)) in ("self", "cls") else 0
+        with_config = (*args[:start], config, *args[start:])
         if _fills(arguments.signature, with_config, kwargs):
             return with_config, kwargs
     return args, kwargs

@@ -1,0 +1,111 @@
+"""`manual`, `manual KEY` and `print`."""
+
+from __future__ import annotations
+
+import pytest
+
+from ato import Scope
+from ato.exceptions import CommandLineError
+
+
+def made(name="config"):
+    scope = Scope(name=name)
+
+    @scope.observe(default=True, priority=1)
+    def defaults(config):
+        config.lr = 0.1
+        config.model = {"depth": 50, "act": len}
+        config.layers = [1, 2]
+        config.text = "1"
+
+    @scope.observe(lazy=True)
+    def late(config):
+        config.lr = 1.0
+
+    @scope.observe(default=True)
+    def base(config):
+        config.lr = 0.5
+
+    @scope.observe()
+    def high(config):
+        raise AssertionError("`manual` runs no view")
+
+    @scope.manual
+    def docs(config):
+        config.lr = "Learning rate: how fast"
+        config.model.depth = "50 or 101"
+
+    return scope
+
+
+def shown(scope, capsys, *argv):
+    with pytest.raises(SystemExit) as ended:
+        scope.apply(argv=argv)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+MANUAL = """\
+--------------------------------------------------
+[Scope "config"]
+(The Applying Order of Views)
+base → defaults → high → (CLI Inputs) → late
+
+(User Manuals)
+lr: Learning rate: how fast
+model:
+    depth: 50 or 101
+--------------------------------------------------
+"""
+
+
+@pytest.mark.parametrize(
+    "argv", [["manual"], ["--help"], ["-h"], ["high", "manual"], ["lr=1", "-h"]]
+)
+def test_manual_prints_order_and_documentation(capsys, argv):
+    """Exactly this text, whatever else is asked, and no view runs."""
+    assert shown(made(), capsys, *argv) == MANUAL
+
+
+def test_manual_of_several_scopes(capsys, script):
+    """Each scope has its part, between rules."""
+    done = script("""
+        from ato import Scope
+        a, b = Scope(name="a"), Scope(name="b")
+        a.config
+    """)("manual")
+    rule = "-" * 50
+    part = (
+        '{rule}\n[Scope "{name}"]\n(The Applying Order of Views)\n(CLI Inputs)\n\n(User Manuals)\n'
+    )
+    expected = "".join(part.format(rule=rule, name=name) for name in "ab") + rule + "\n"
+    assert (done.stdout, done.returncode) == (expected, 0)
+
+
+def test_manual_key_shows_the_history(capsys):
+    """The scope is applied first; a section shows every key below."""
+    text = shown(made(), capsys, "manual", "lr", "lr=0.3", "late")
+    assert text.splitlines()[0] == "lr = 1.0"
+    assert "  over   0.3  command line: lr=0.3 (argument 3)" in text
+    section = shown(made("b"), capsys, "manual", "model")
+    assert "model.depth = 50" in section
+    assert "model.act = builtins.len" in section
+
+
+def test_manual_of_an_unknown_key(capsys):
+    """The error names the nearest key."""
+    with pytest.raises(CommandLineError, match="sets the key 'lrr'; did you mean 'lr'"):
+        made().apply(argv=["manual", "lrr"])
+    capsys.readouterr()
+
+
+def test_print_shows_the_config_with_origins(capsys):
+    """Every value has its origin as a comment."""
+    lines = shown(made(), capsys, "print", "lr=0.3").splitlines()
+    assert lines[0] == "lr: 0.3  # command line: lr=0.3 (argument 2)"
+    assert lines[1] == "model:"
+    assert lines[2].startswith("    depth: 50  # view defaults, ")
+    assert lines[3].startswith("    act: builtins.len  # view defaults, ")
+    assert lines[4].startswith("layers:  # view defaults, ")
+    assert lines[5] == "    0) 1"
+    assert lines[7].startswith('text: "1"  # view')

@@ -1,0 +1,144 @@
+"""Several scopes for one function, and for one command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from ato import MultiScope, Scope
+from ato.exceptions import CommandLineError, DuplicateScopeError, ScopeError, UnknownViewError
+
+
+@pytest.fixture
+def scope():
+    model, data = Scope(name="model"), Scope(name="data")
+
+    @model.observe(default=True)
+    def of_model(config):
+        config.lr = 0.1
+        config.name = "resnet"
+
+    @model.observe()
+    def deep(config):
+        config.name = "deep"
+
+    @data.observe(default=True)
+    def of_data(config):
+        config.lr = 0.001
+
+    return MultiScope(model, data)
+
+
+def test_each_parameter_receives_its_scopes_config(scope):
+    """Keys of the same name stay apart; other arguments are the caller's."""
+
+    @scope
+    def train(x, model, data, y=2):
+        return x, model.lr, data.lr, y
+
+    @scope
+    def forward(x):
+        return x
+
+    @scope
+    def partly(data, x):
+        return data.lr, x
+
+    assert train(1) == train(1, 2) == train(x=1) == (1, 0.1, 0.001, 2)
+    assert forward(3) == 3
+    assert partly(4) == (0.001, 4)
+    assert train(1, model=scope.scopes["data"].config) == (1, 0.001, 0.001, 2)
+    with scope.pause():
+        assert (
+            train(1, model=scope.scopes["data"].config, data=scope.scopes["data"].config)[1]
+            == 0.001
+        )
+        with pytest.raises(TypeError):
+            train(1)
+
+
+def test_tokens_begin_with_the_scopes_name(scope):
+    """A path that begins with a scope's name is that scope's."""
+    configs = scope.apply(argv=["model.lr=1", "data.lr=2", "model.deep"])
+    assert configs == {"model": {"lr": 1.0, "name": "deep"}, "data": {"lr": 2.0}}
+    assert scope.history("model.lr")[-1].origin.text == "model.lr=1 (argument 1)"
+    assert scope.explain("data.lr").startswith(
+        "lr = 2.0\n  set by the command line: data.lr=2 (argument 2)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "error", "message"),
+    [
+        (
+            "lr=1",
+            CommandLineError,
+            "which scope is meant? There are model, data; write model.lr=1 or data.lr=1",
+        ),
+        ("deep", CommandLineError, "which scope is meant? There are model, data; write model.deep"),
+        (
+            "modl.lr=1",
+            CommandLineError,
+            "there is no scope 'modl'; did you mean 'model'? scopes: model, data",
+        ),
+        (
+            "data.deep",
+            UnknownViewError,
+            "there is no view data.deep (argument 1) of scope 'data'; views: of_data",
+        ),
+    ],
+)
+def test_a_token_without_its_scope_is_an_error(scope, token, error, message):
+    """The message says which scopes there are, and how to write it."""
+    with pytest.raises(error) as caught:
+        scope.apply(argv=[token])
+    assert message in str(caught.value)
+
+
+def test_scopes_share_the_scripts_command_line(script):
+    """Every scope takes its own tokens, whoever is applied first, and `print` shows all."""
+    run = script("""
+        from ato import MultiScope, Scope
+        model, data = Scope(name="model"), Scope(name="data")
+        scope = MultiScope(model, data)
+        model.observe("m", config={"lr": 1.0}, default=True)
+        data.observe("d", config={"lr": 2.0}, default=True)
+
+        @scope
+        def train(model, data):
+            print(model.lr, data.lr)
+
+        train()
+    """)
+    assert run("model.lr=5", "data.lr=6").stdout == "5.0 6.0\n"
+    done = run("print", "data.lr=6")
+    assert done.stdout == (
+        "[model]\nlr: 1.0  # view m, train.py:5\n"
+        "[data]\nlr: 6.0  # command line: data.lr=6 (argument 2)\n"
+    )
+    assert run("manual", "data.lr").stdout.startswith("lr = 2.0\n  set by view d, train.py:6")
+    bad = run("lr=3")
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert "which scope is meant?" in bad.stderr
+
+
+def test_tracing_works_as_on_a_scope(scope):
+    """The decorators are there, in every form."""
+
+    @scope.trace
+    @scope
+    @scope.runtime_trace(trace_id="m")
+    def train(model, x):
+        return model.lr, x
+
+    assert train(1) == (0.1, 1)
+
+
+def test_what_cannot_be_a_multi_scope(scope):
+    """Duplicates, nothing at all, and keys without a scope."""
+    model = scope.scopes["model"]
+    with pytest.raises(DuplicateScopeError, match="two scopes are named 'model'"):
+        MultiScope(model, model)
+    with pytest.raises(ScopeError, match="MultiScope takes scopes"):
+        MultiScope()
+    with pytest.raises(ScopeError, match=r"as in model\.lr; scopes: model, data"):
+        scope.history("lr")
