@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from ato._core import digest_buffer, digest_memory
 from ato.exceptions import UnsupportedValueError
 
-__all__ = ["ArrayDigest", "digest_array"]
+__all__ = ["ArrayDigest", "array_hex", "digest_array"]
 
 Algorithm = Literal["xxh3", "blake3"]
 
@@ -68,7 +69,7 @@ def digest_array(
     """
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(x, numpy.ndarray):
-        name, shape, found = _digest_ndarray(numpy, x, algorithm, summary)
+        name, shape, found = _digest_ndarray(x, algorithm, summary)
     else:
         torch = sys.modules.get("torch")
         if torch is None or not isinstance(x, torch.Tensor):
@@ -91,22 +92,31 @@ def digest_array(
 _Found = tuple[str, bytes, "tuple[float, ...] | None"]
 
 
+def array_hex(x: Any) -> str:
+    """The hex of `digest_array(x)`, for a plain NumPy array whose other properties nobody asks for."""
+    return _digest_ndarray(x, "xxh3", False)[2][0]
+
+
 def _digest_ndarray(
-    numpy: Any, x: Any, algorithm: Algorithm, summary: bool
+    x: Any, algorithm: Algorithm, summary: bool
 ) -> tuple[str, tuple[int, ...], _Found]:
-    dtype = x.dtype
     shape: tuple[int, ...] = x.shape
-    name, stand_in = _named(numpy, dtype)
+    name, stand_in = _named(x.dtype)
     if stand_in is not None:
-        x = x.view(numpy.ndarray).view(stand_in)
+        x = x.view(sys.modules["numpy"].ndarray).view(stand_in)
     if not shape:
         # The buffer of an array without axes has no shape that could be read.
         return name, shape, digest_buffer(x.reshape(1), algorithm, summary, name, shape)
     return name, shape, digest_buffer(x, algorithm, summary, name)
 
 
-def _named(numpy: Any, dtype: Any) -> tuple[str, Any]:
-    """The name of a dtype, and, if NumPy exports no buffer of it, one of the same size to read by."""
+@lru_cache(256)
+def _named(dtype: Any) -> tuple[str, Any]:
+    """The name of a dtype, and, if NumPy exports no buffer of it, one of the same size to read by.
+
+    Kept by dtype: NumPy takes longer to spell its name than 1 KB takes to digest.
+    """
+    numpy: Any = sys.modules["numpy"]
     kind = dtype.kind
     if kind in "biufc" and dtype.char not in "gG":
         return dtype.name, None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ato.fingerprints.arrays import digest_array
+from ato.fingerprints.arrays import array_hex
 from ato.fingerprints.values import Reduced, instance_state, type_name
 
 
@@ -15,15 +15,17 @@ def array(obj: np.ndarray[Any, Any]) -> Reduced:
     """An array by its digest; object arrays go element by element, structured ones by field."""
     if type(obj) is not np.ndarray and not isinstance(obj, np.memmap):
         return "array subclass", (type_name(type(obj)), obj.view(np.ndarray), instance_state(obj))
+    if obj.dtype.kind in "biufc" and obj.dtype.char not in "gG":
+        return "array", array_hex(obj)
     if obj.dtype.char in "gG":
         # The bytes of a long double hold padding that nobody sets.
         return "long double array", (obj.dtype.str, obj.shape, list(map(str, obj.flat)))
-    if obj.dtype.hasobject and obj.dtype.names is None:
-        return "object array", (str(obj.dtype), obj.shape, obj.ravel().tolist())
     if obj.dtype.names is not None:
         fields = [(name, obj[name]) for name in obj.dtype.names]
         return "structured array", (obj.dtype, obj.shape, fields)
-    return "array", digest_array(obj).hex
+    if obj.dtype.hasobject:
+        return "object array", (str(obj.dtype), obj.shape, obj.ravel().tolist())
+    return "array", array_hex(obj)
 
 
 def scalar(obj: np.generic) -> Reduced:
