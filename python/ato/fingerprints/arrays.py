@@ -7,9 +7,8 @@ nor torch is imported: where a process has not done so itself, no value can be o
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ato._core import digest_buffer, digest_memory
 from ato.exceptions import UnsupportedValueError
@@ -22,8 +21,7 @@ _SCHEMES = {"xxh3": "ato tensor v1", "blake3": "ato tensor-blake3 v1"}
 _NUMBERS = ("count", "nan", "posinf", "neginf", "min", "max", "mean", "norm")
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayDigest:
+class ArrayDigest(NamedTuple):
     """The digest of an array.
 
     Attributes:

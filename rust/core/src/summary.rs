@@ -11,7 +11,7 @@ const PARALLEL: usize = 1 << 20;
 
 /// Sums that run side by side, so that the processor need not wait for one addition to begin the
 /// next. Their number is part of the result's last bits, and so the same on every machine.
-const LANES: usize = 16;
+const LANES: usize = 8;
 
 /// Bytes that are gathered at a time from an array that is not contiguous.
 const BLOCK: usize = 16 * LEAF;
@@ -116,10 +116,10 @@ pub fn summarise(elements: &Elements, dtype: &str) -> Option<Summary> {
         }
         Some(bytes) => of_block(bytes),
         None => {
-            let mut block = vec![0; BLOCK.min(elements.len())];
-            let mut leaves = Vec::with_capacity(elements.len().div_ceil(LEAF));
-            for from in (0..elements.len()).step_by(BLOCK) {
-                let length = BLOCK.min(elements.len() - from);
+            let mut block = vec![0; BLOCK.min(elements.size())];
+            let mut leaves = Vec::with_capacity(elements.size().div_ceil(LEAF));
+            for from in (0..elements.size()).step_by(BLOCK) {
+                let length = BLOCK.min(elements.size() - from);
                 elements.read(from, &mut block[..length]);
                 leaves.extend(of_block(&block[..length]));
             }
@@ -131,40 +131,81 @@ pub fn summarise(elements: &Elements, dtype: &str) -> Option<Summary> {
 
 fn leaf<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Summary {
     let (numbers, _) = bytes.as_chunks::<N>();
-    let mut sum = [0.0; LANES];
-    let mut squares = [0.0; LANES];
-    let mut min = [f64::NAN; LANES];
-    let mut max = [f64::NAN; LANES];
-    let mut infinite = 0usize;
+    let (rows, rest) = numbers.as_chunks::<LANES>();
+    let mut lanes = Lanes::default();
+    for row in rows {
+        lanes.add(&row.map(&number));
+    }
+    if !rest.is_empty() {
+        // What is not there is not finite, and so leaves no trace in any lane.
+        let mut row = [f64::NAN; LANES];
+        for (value, bytes) in row.iter_mut().zip(rest) {
+            *value = number(*bytes);
+        }
+        lanes.add(&row);
+    }
+    let finite = lanes.finite.iter().sum::<u32>() as usize;
     let mut found = Summary {
         count: numbers.len(),
+        sum: lanes.sum.iter().sum(),
+        squares: lanes.squares.iter().sum(),
         ..Summary::EMPTY
     };
-    for chunk in numbers.chunks(LANES) {
-        for (lane, bytes) in chunk.iter().enumerate() {
-            let value = number(*bytes);
-            let finite = value.is_finite();
-            infinite += usize::from(!finite);
-            let kept = if finite { value } else { 0.0 };
-            sum[lane] += kept;
-            squares[lane] += kept * kept;
-            let shown = if finite { value } else { f64::NAN };
-            min[lane] = min[lane].min(shown);
-            max[lane] = max[lane].max(shown);
-        }
+    if finite > 0 {
+        found.min = lanes.min.into_iter().fold(f64::INFINITY, f64::min);
+        found.max = lanes.max.into_iter().fold(f64::NEG_INFINITY, f64::max);
     }
-    if infinite > 0 {
+    if finite < numbers.len() {
         for value in numbers.iter().map(|bytes| number(*bytes)) {
             found.nan += usize::from(value.is_nan());
             found.positive += usize::from(value == f64::INFINITY);
             found.negative += usize::from(value == f64::NEG_INFINITY);
         }
     }
-    found.min = min.into_iter().fold(f64::NAN, f64::min);
-    found.max = max.into_iter().fold(f64::NAN, f64::max);
-    found.sum = sum.iter().sum();
-    found.squares = squares.iter().sum();
     found
+}
+
+struct Lanes {
+    sum: [f64; LANES],
+    squares: [f64; LANES],
+    min: [f64; LANES],
+    max: [f64; LANES],
+    finite: [u32; LANES],
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            sum: [0.0; LANES],
+            squares: [0.0; LANES],
+            min: [f64::INFINITY; LANES],
+            max: [f64::NEG_INFINITY; LANES],
+            finite: [0; LANES],
+        }
+    }
+}
+
+impl Lanes {
+    #[inline]
+    fn add(&mut self, row: &[f64; LANES]) {
+        for (lane, value) in row.iter().copied().enumerate() {
+            let finite = value.abs() < f64::INFINITY;
+            let kept = if finite { value } else { 0.0 };
+            self.sum[lane] += kept;
+            self.squares[lane] += kept * kept;
+            // Written as comparisons, which are one instruction where `f64::min` is five.
+            let low = if finite { value } else { f64::INFINITY };
+            let high = if finite { value } else { f64::NEG_INFINITY };
+            if low < self.min[lane] {
+                self.min[lane] = low;
+            }
+            if high > self.max[lane] {
+                self.max[lane] = high;
+            }
+            // A leaf has at most 16,384 elements.
+            self.finite[lane] = self.finite[lane].wrapping_add(u32::from(finite));
+        }
+    }
 }
 
 #[expect(

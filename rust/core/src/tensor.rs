@@ -78,7 +78,7 @@ pub fn digest(
     match algorithm {
         Algorithm::Xxh3 => {
             let leaves = leaves(elements);
-            let root = root(dtype, shape, elements.len(), &leaves);
+            let root = root(dtype, shape, elements.size(), &leaves);
             TensorDigest { root, leaves }
         }
         Algorithm::Blake3 => TensorDigest {
@@ -144,7 +144,7 @@ fn contiguous_leaves(bytes: &[u8], digests: &mut [u8]) {
 fn strided_leaves(elements: &Elements) -> Vec<u8> {
     let order = leaf_order(elements);
     let mut leaves = vec![0; order.len() * leaf::DIGEST];
-    let digests: Vec<Vec<u8>> = if elements.len() < PARALLEL {
+    let digests: Vec<Vec<u8>> = if elements.size() < PARALLEL {
         vec![gathered_leaves(elements, &order)]
     } else {
         let share = order.len().div_ceil(pool::threads().min(WALKERS));
@@ -171,7 +171,7 @@ fn strided_leaves(elements: &Elements) -> Vec<u8> {
 /// other would fetch every cache line once for each of its elements. So leaves that begin at about
 /// the same column of such rows come together.
 fn leaf_order(elements: &Elements) -> Vec<usize> {
-    let count = elements.len().div_ceil(LEAF);
+    let count = elements.size().div_ceil(LEAF);
     let Some(rows) = elements.rows().filter(|rows| rows.bytes >= LEAF) else {
         return (0..count).collect();
     };
@@ -195,12 +195,12 @@ fn leaf_order(elements: &Elements) -> Vec<usize> {
 
 /// The digests of some leaves of a strided array, one after the other.
 fn gathered_leaves(elements: &Elements, order: &[usize]) -> Vec<u8> {
-    let mut block = vec![0; BLOCK.min(elements.len().next_multiple_of(LEAF)) + PADS];
+    let mut block = vec![0; BLOCK.min(elements.size().next_multiple_of(LEAF)) + PADS];
     let mut digests = Vec::with_capacity(order.len() * leaf::DIGEST);
     for group in order.chunks(BLOCK / LEAF) {
         let pitch = elements.read_leaves(group, &mut block);
         for (index, leaf) in group.iter().enumerate() {
-            let length = LEAF.min(elements.len() - leaf * LEAF);
+            let length = LEAF.min(elements.size() - leaf * LEAF);
             let bytes = &block[index * pitch..index * pitch + length];
             digests.extend_from_slice(&leaf::digest(bytes));
         }
@@ -210,8 +210,8 @@ fn gathered_leaves(elements: &Elements, order: &[usize]) -> Vec<u8> {
 
 fn blake3(elements: &Elements, dtype: &str, shape: &[usize]) -> [u8; 32] {
     let mut hasher = Scheme::TensorBlake3.hasher();
-    let mut head = head(4, dtype, shape, elements.len());
-    encode::header(&mut head, Tag::Bytes, elements.len());
+    let mut head = head(4, dtype, shape, elements.size());
+    encode::header(&mut head, Tag::Bytes, elements.size());
     hasher.update(&head);
     let mut update = |bytes: &[u8]| {
         if bytes.len() < PARALLEL_BLAKE3 {
@@ -223,9 +223,9 @@ fn blake3(elements: &Elements, dtype: &str, shape: &[usize]) -> [u8; 32] {
     if let Some(bytes) = elements.contiguous() {
         update(bytes);
     } else {
-        let mut block = vec![0; BLOCK.min(elements.len())];
-        for from in (0..elements.len()).step_by(BLOCK) {
-            let length = BLOCK.min(elements.len() - from);
+        let mut block = vec![0; BLOCK.min(elements.size())];
+        for from in (0..elements.size()).step_by(BLOCK) {
+            let length = BLOCK.min(elements.size() - from);
             elements.read(from, &mut block[..length]);
             update(&block[..length]);
         }

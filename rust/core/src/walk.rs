@@ -123,14 +123,14 @@ impl<'a> Elements<'a> {
 
     /// Bytes of all elements.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.count * self.item
     }
 
     /// The elements as they lie in memory, where that is already what is to be digested.
     #[must_use]
     pub fn contiguous(&self) -> Option<&'a [u8]> {
-        if self.len() == 0 {
+        if self.size() == 0 {
             return Some(&[]);
         }
         let plain = match self.dims.as_slice() {
@@ -138,7 +138,7 @@ impl<'a> Elements<'a> {
             [dim] => dim.stride.unsigned_abs() == self.item && dim.stride > 0,
             _ => false,
         };
-        let end = self.origin + self.len();
+        let end = self.origin + self.size();
         (plain && self.swap == 1).then(|| &self.memory[self.origin..end])
     }
 
@@ -182,7 +182,7 @@ impl<'a> Elements<'a> {
             return LEAF;
         };
         if leaves.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
-            let length = self.len().min((last + 1) * LEAF) - first * LEAF;
+            let length = self.size().min((last + 1) * LEAF) - first * LEAF;
             self.read(first * LEAF, &mut block[..length]);
             return LEAF;
         }
@@ -205,10 +205,12 @@ impl<'a> Elements<'a> {
     }
 
     fn swap_units(&self, bytes: &mut [u8]) {
-        if self.swap > 1 {
-            for unit in bytes.chunks_exact_mut(self.swap) {
-                unit.reverse();
-            }
+        match self.swap {
+            1 => {}
+            2 => reverse_units::<2>(bytes),
+            4 => reverse_units::<4>(bytes),
+            8 => reverse_units::<8>(bytes),
+            unit => bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse),
         }
     }
 
@@ -363,10 +365,29 @@ impl<'a> Elements<'a> {
 
 /// Every `stride` bytes of `memory`, `N` bytes.
 fn copy_strided<const N: usize>(memory: &[u8], start: usize, stride: isize, run: &mut [u8]) {
-    let mut at = start;
-    for element in run.chunks_exact_mut(N) {
+    let (run, _) = run.as_chunks_mut::<N>();
+    let (mut rest, mut at) = (run, start);
+    let step = stride.cast_unsigned();
+    if stride >= N.cast_signed() {
+        // Whole strides can be cut off without asking for each one whether it is inside; behind
+        // the last element memory may end before the stride does.
+        let many = rest.len().saturating_sub(1);
+        let (most, last) = rest.split_at_mut(many);
+        let strides = memory[start..start + many * step].chunks_exact(step);
+        for (element, source) in most.iter_mut().zip(strides) {
+            element.copy_from_slice(&source[..N]);
+        }
+        (rest, at) = (last, start + many * step);
+    }
+    for element in rest {
         element.copy_from_slice(&memory[at..at.wrapping_add(N)]);
         at = at.wrapping_add_signed(stride);
+    }
+}
+
+fn reverse_units<const N: usize>(bytes: &mut [u8]) {
+    for unit in bytes.as_chunks_mut::<N>().0 {
+        unit.reverse();
     }
 }
 

@@ -141,7 +141,7 @@ fn digest<'py>(py: Python<'py>, elements: &Elements<'_>, request: &Request<'_>) 
         let summary = request.summary.then(|| summarise(elements, request.dtype));
         (digest, summary.flatten())
     };
-    let (TensorDigest { root, leaves }, summary) = if elements.len() < RELEASE {
+    let (TensorDigest { root, leaves }, summary) = if elements.size() < RELEASE {
         work()
     } else {
         py.detach(work)
