@@ -1,0 +1,1 @@
+"""How fast Ato is beside its rivals: `python -m benches` prints ratios and writes JSON."""

@@ -1,0 +1,111 @@
+"""What tracing adds to a call, logging to a step, and `import ato` to a start."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ato import events
+from ato.db_routers.sql.manager import SQLLogger
+from ato.trace import runtime_trace
+from benches.measure import Row, interleaved
+
+HEAVY = ("numpy", "torch", "libcst", "sqlalchemy", "yaml")
+
+
+def rows() -> Iterator[Row]:
+    """All rows."""
+    yield from _calls()
+    yield from _metrics()
+    yield from _imports()
+
+
+class Last:
+    """A recorder that keeps the last call only."""
+
+    def __init__(self) -> None:
+        self.call: events.CallRecord | None = None
+
+    def on_code(self, record: events.CodeRecord) -> None:
+        """Keep nothing."""
+
+    def on_call(self, record: events.CallRecord) -> None:
+        """Keep the record."""
+        self.call = record
+
+    def on_start_state(self, states: dict[str, str]) -> None:
+        """Keep nothing."""
+
+
+def loss(prediction: float, target: float, scale: float) -> float:
+    """The function that is traced."""
+    return (prediction - target) * scale
+
+
+def _calls() -> Iterator[Row]:
+    recorder = Last()
+    run = events.open_run(recorder)
+    recorded = runtime_trace(loss, trace_id="recorded", every=1)
+    skipped = runtime_trace(loss, trace_id="skipped", every=10**9)
+    assert recorded(1.0, 0.5, 2.0) == skipped(1.0, 0.5, 2.0) == 1.0
+    assert recorder.call is not None
+    assert list(recorder.call.inputs) == ["prediction", "target", "scale"]
+    assert recorder.call.output["output"].text == "1.0"
+    taken = interleaved(
+        {
+            "bare": lambda: loss(1.0, 0.5, 2.0),
+            "recorded": lambda: recorded(1.0, 0.5, 2.0),
+            "skipped": lambda: skipped(1.0, 0.5, 2.0),
+        },
+        turns=31,
+    )
+    events.close_run(run)
+    closed = interleaved({"closed": lambda: recorded(1.0, 0.5, 2.0)}, turns=15)["closed"]
+    note = "without torch; random and NumPy are watched" if "numpy" in sys.modules else ""
+    for name, limit in (("recorded", 15), ("skipped", 1)):
+        extra = (taken[name] - taken["bare"]) * 1e6
+        yield Row(f"traced call, {name}", extra, "µs", "over the bare call", limit, note=note)
+    extra = (closed - taken["bare"]) * 1e6
+    yield Row("traced call, no run open", extra, "µs", "over the bare call")
+
+
+def _metrics() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        place = {"sql": {"db_path": str(Path(folder, "bench.db"))}, "project_name": "bench"}
+        logger = SQLLogger({"experiment": place})
+        logger.run()
+        times = []
+        for step in range(2000):
+            begin = time.perf_counter()
+            logger.log_metric("loss", 0.5, step)
+            times.append(time.perf_counter() - begin)
+        logger.finish()
+    times.sort()
+    median, tail = times[len(times) // 2] * 1e6, times[len(times) * 99 // 100] * 1e6
+    yield Row("log_metric, median", median, "µs", "durable on return", 2)
+    yield Row("log_metric, 99th percentile", tail, "µs", "durable on return", 10)
+
+
+def _imports() -> Iterator[Row]:
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import ato, sys; print([m for m in {HEAVY} if m in sys.modules])"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    assert loaded == "[]", loaded
+    taken: dict[str, list[float]] = {"pass": [], "import ato": []}
+    for _ in range(21):
+        for code, times in taken.items():
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            times.append(time.perf_counter() - begin)
+    bare, ours = (statistics.median(times) for times in taken.values())
+    yield Row("import ato", (ours - bare) * 1e3, "ms", "over the interpreter's start", 30)
