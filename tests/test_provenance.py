@@ -90,6 +90,16 @@ def test_a_value_that_changes_later_is_shown_as_it_was_written():
     assert config.history("layers")[0].value_text == "[1, 2]"
 
 
+def test_a_loop_does_not_fill_the_memory():
+    """A key that code writes in every step keeps its first writes and the last one."""
+    config = recorded()
+    for step in range(1000):
+        config.step = step
+        config.other = step
+    texts = [write.value_text for write in config.history("step")]
+    assert (len(texts), texts[0], texts[-1]) == (100, "0", "999")
+
+
 @pytest.mark.parametrize("copy", [lambda c: c.clone(), lambda c: pickle.loads(pickle.dumps(c))])
 def test_history_survives_copies_and_goes_its_own_way(copy):
     """A copy has the same writes, and later writes to either are its own."""

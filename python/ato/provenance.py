@@ -40,6 +40,7 @@ _DEFAULT_REPR: Any = object.__repr__
 _SPECIAL = frozenset(".[]")
 _LONGEST_TEXT = 200
 _LONGEST_CONTAINER = 50
+_MOST_WRITES = 100
 
 
 class _Missing:
@@ -163,38 +164,47 @@ _Kept = _Entry | tuple[str, Write]
 
 
 class History:
-    """The writes to one config and everything below it, in order.
+    """The writes to one config and everything below it, key by key, in order.
 
     `source` says who writes; `None` is plain Python code. `hint` is asked when a key is missing and
     may say who would have set it.
     """
 
-    __slots__ = ("_by_key", "_entries", "_indexed", "hint", "source")
+    __slots__ = ("_writes", "hint", "source")
 
     def __init__(self) -> None:
-        self._entries: list[_Kept] = []
-        # Entries by key, up to the number `_indexed`: made when someone asks, not when one writes.
-        self._by_key: dict[str, list[_Kept]] = {}
-        self._indexed = 0
+        self._writes: dict[str, list[_Kept]] = {}
         self.source: Source | Origin | None = None
         self.hint: Callable[[str], str | None] | None = None
 
     def record(self, key: str, value: object, replaced: object) -> None:
-        """Keep a write of `value` to the dotted `key`; `MISSING` stands for no value."""
+        """Keep a write of `value` to the dotted `key`; `MISSING` stands for no value.
+
+        A key that plain code writes more than a hundred times (`config.step = step` in a loop)
+        keeps its first writes and the last one.
+        """
         if type(value) not in PLAIN:
             value = _shown(value)
         if type(replaced) not in PLAIN:
             replaced = _shown(replaced)
         source = self.source
+        entry: _Entry
         if isinstance(source, Origin):
-            self._entries.append((key, value, replaced, source, None, 0, 0))
-            return
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename.startswith(_OWN):
-            frame = frame.f_back
-        code, instruction = (None, 0) if frame is None else (frame.f_code, frame.f_lasti)
-        reads = 0 if source is None else len(source.reads)
-        self._entries.append((key, value, replaced, source, code, instruction, reads))
+            entry = (key, value, replaced, source, None, 0, 0)
+        else:
+            frame: FrameType | None = sys._getframe(1)
+            while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+                frame = frame.f_back
+            code, instruction = (None, 0) if frame is None else (frame.f_code, frame.f_lasti)
+            reads = 0 if source is None else len(source.reads)
+            entry = (key, value, replaced, source, code, instruction, reads)
+        writes = self._writes.get(key)
+        if writes is None:
+            self._writes[key] = [entry]
+        elif source is None and len(writes) >= _MOST_WRITES:
+            writes[-1] = entry
+        else:
+            writes.append(entry)
 
     @contextmanager
     def writing(self, source: Source | Origin | None) -> Iterator[None]:
@@ -208,48 +218,34 @@ class History:
 
     def writes(self, key: str) -> list[Write]:
         """Return the writes to the dotted `key`, oldest first."""
-        return [_write(entry) for entry in self._index().get(key, ())]
+        return [_write(entry) for entry in self._writes.get(key, ())]
 
     def last(self, key: str) -> Write | None:
         """Return the write that gave `key` the value it has."""
-        entries = self._index().get(key)
-        return _write(entries[-1]) if entries else None
+        writes = self._writes.get(key)
+        return _write(writes[-1]) if writes else None
 
     def keys(self) -> list[str]:
         """Return every dotted key that was ever written, in the order of the first write."""
-        return list(self._index())
-
-    def _index(self) -> dict[str, list[_Kept]]:
-        while self._indexed < len(self._entries):
-            entry = self._entries[self._indexed]
-            self._by_key.setdefault(entry[0], []).append(entry)
-            self._indexed += 1
-        return self._by_key
+        return list(self._writes)
 
     def copy(self) -> History:
         """Return a history that goes its own way from here."""
         other = History()
-        other._entries = list(self._entries)
+        other._writes = {key: list(writes) for key, writes in self._writes.items()}
         return other
 
-    def take_over(self, other: History, prefix: str, new_prefix: str) -> None:
-        """Add the other history's writes below `prefix` as writes below `new_prefix`."""
-        self._entries.extend(
-            (new_prefix + entry[0][len(prefix) :], _write(entry))
-            for entry in list(other._entries)
-            if entry[0].startswith(prefix)
-        )
-
     def add(self, key: str, writes: Iterable[Write]) -> None:
-        """Add finished writes, as they come back from the store."""
-        self._entries.extend((key, write) for write in writes)
+        """Add finished writes, as they come from another history or the store."""
+        self._writes.setdefault(key, []).extend((key, write) for write in writes)
 
-    def __getstate__(self) -> list[tuple[str, Write]]:
-        return [(entry[0], _write(entry)) for entry in self._entries]
+    def __getstate__(self) -> dict[str, list[Write]]:
+        return {key: self.writes(key) for key in self._writes}
 
-    def __setstate__(self, state: list[tuple[str, Write]]) -> None:
+    def __setstate__(self, state: dict[str, list[Write]]) -> None:
         self.__init__()  # type: ignore[misc]
-        self._entries = list(state)
+        for key, writes in state.items():
+            self.add(key, writes)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> History:
         copied: History | None = memo.get(id(self))

@@ -113,8 +113,6 @@ def parse(argv: Sequence[str], views: Mapping[str, Collection[str]]) -> CommandL
         CommandLineError: a token that is neither a view nor an assignment, or an unknown scope.
         UnknownViewError: a view that the scope does not have.
     """
-    if argv and argv[0] in _HELP:
-        return CommandLine(show="manual")
     return parse_tokens(tokens(argv), views)
 
 
