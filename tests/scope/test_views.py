@@ -200,7 +200,7 @@ def test_a_view_that_writes_through_a_missing_section_is_told_how():
     def nested(config):
         config.model.depth = 1
 
-    with pytest.raises(UnknownKeyError, match=r"make it: model = ADict\(…\)"):
+    with pytest.raises(UnknownKeyError, match=r"make it: config.model = ADict\(…\)"):
         scope.apply(argv=[])
     auto = Scope(config=ADict.auto(), name="auto")
     auto.observe("nested", default=True)(nested)

@@ -459,7 +459,7 @@ def unknown_key(node: Node, key: Any) -> UnknownKeyError:
         text += f"; did you mean {near[0]!r}?"
     elif history is not None and type(history.source) is Source:
         text += (
-            f"; before writing below it, make it: {dotted(state.prefix, key)} = ADict(…), "
+            f"; before writing below it, make it: config.{dotted(state.prefix, key)} = ADict(…), "
             "or use Scope(config=ADict.auto())"
         )
     return UnknownKeyError(text)
