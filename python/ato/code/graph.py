@@ -30,6 +30,7 @@ class Node:
     `parts` holds the digest of each place that defines it: a property has a getter and a setter.
     `contents` digests what live functions hold: closure values, partial arguments. `edges` go from a
     label to another node; the flag says whether a call follows it, or only the definition did.
+    `told_by` stands for all of it where what the unit holds says everything.
     """
 
     key: Key
@@ -46,6 +47,7 @@ class Node:
     distributions: set[str] = field(default_factory=set)
     gaps: set[str] = field(default_factory=set)
     states: list[State] = field(default_factory=list)
+    told_by: str | None = None
     value: str | None = None
     traced: str | None = None
     bytecode: str | None = None
@@ -61,6 +63,8 @@ class Node:
 
     def logic(self) -> str:
         """What this unit contributes by itself."""
+        if self.told_by is not None:
+            return self.told_by
         places = sorted(self.parts)
         uncovered = sorted(logic for logic, callee in self.decorators.items() if self._counts(callee))
         if len(places) == 1 and not uncovered and not self.contents:

@@ -609,9 +609,22 @@ class Walk:
 
     def _hold_global(self, node: Node, module: Module, name: str, value: Any) -> None:
         content = self._hold(node, value)
+        if content[0] == "code" and self._tells_all(value):
+            # `inner = closed(3)`: the 3 is charged to the function that holds it, and only there.
+            node.told_by = logic_digest(("holds", content))
         if _is_state(content) and module.namespace is not None:
             get = functools.partial(_global_value, module.namespace, name)
             node.states.append(State(name, False, get))
+
+    def _tells_all(self, value: Any) -> bool:
+        """Whether a closure of the project's is seen whole: function, plain values, other code."""
+        if not isinstance(value, FunctionType) or not value.__closure__:
+            return False
+        module = self.modules.of_namespace(value.__globals__, value.__code__.co_filename)
+        held = [_cell_value(cell) for cell in value.__closure__]
+        return self._origin_of_function(module, value) == "project" and all(
+            is_plain(item) or isinstance(item, (FunctionType, type)) for item in held
+        )
 
     def _hold(self, node: Node, value: Any) -> Content:
         """A value's node has the plain value itself, and the code that the value holds."""
