@@ -433,6 +433,19 @@ def test_the_code_of_a_projects_class_counts(tmp_path):
     assert len(digests) == 2
 
 
+def test_a_patched_class_is_another_class(tmp_path):
+    """A method that is replaced between two fingerprints in one process counts in the second."""
+    (tmp_path / "shape.py").write_text(
+        "from ato.fingerprints import fingerprint\n"
+        "class Shape:\n    def area(self):\n        return 1\n"
+        "def larger(self):\n    return 2\n"
+        "before = fingerprint([Shape(), Shape()])\n"
+        "Shape.area = larger\n"
+        "print(fingerprint([Shape(), Shape()]) == before)\n"
+    )
+    assert run(tmp_path, "shape.py") == "False"
+
+
 def test_a_scripts_class_equals_the_imported_one(tmp_path):
     """An instance has one fingerprint, whether its module is run, run with -m, or imported."""
     (tmp_path / "shape.py").write_text(

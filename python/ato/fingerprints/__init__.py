@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ato._core import digest_value
 from ato.fingerprints.arrays import ArrayDigest, digest_array
 from ato.fingerprints.files import fingerprint_file
 from ato.fingerprints.observe import Observation, observe
 from ato.fingerprints.types import Fingerprint
-from ato.fingerprints.values import is_array, reduce, register
+from ato.fingerprints.values import SCHEME, digest, is_array, reduce, register
 
 __all__ = [
     "ArrayDigest",
@@ -29,7 +28,6 @@ __all__ = [
     "value_hex",
 ]
 
-_SCHEME = "ato value v1"
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, list, tuple, dict})
 
 
@@ -48,13 +46,13 @@ def fingerprint(obj: Any, *, algorithm: Literal["xxh3", "blake3"] = "xxh3") -> F
         DepthError: values are nested more than 1,000 levels deep.
     """
     if type(obj) not in _PLAIN and is_array(obj):
-        digest = digest_array(obj, algorithm=algorithm)
-        return Fingerprint(digest.hex, digest.scheme)
-    return Fingerprint(digest_value(obj, _SCHEME, reduce), _SCHEME)
+        found = digest_array(obj, algorithm=algorithm)
+        return Fingerprint(found.hex, found.scheme)
+    return Fingerprint(digest(obj), SCHEME)
 
 
 def value_hex(obj: Any) -> str:
     """The hex of `fingerprint(obj)`."""
     if type(obj) in _PLAIN:
-        return digest_value(obj, _SCHEME, reduce)
+        return digest(obj)
     return fingerprint(obj).hex

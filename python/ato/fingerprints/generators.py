@@ -15,12 +15,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ato._core import digest_buffer, digest_value
-from ato.fingerprints.values import reduce
+from ato._core import digest_buffer
+from ato.fingerprints.values import digest
 
 __all__ = ["mersenne_state", "states"]
 
-SCHEME = "ato value v1"
 _WORDS = 624
 _STATE_BYTES = 4 * (_WORDS + 1)  # the words, and the position among them
 _NUMPY_PROBE = 1.2345e-7  # a number that nothing else in the object is equal to
@@ -42,14 +41,14 @@ class _Source:
     def digest(self) -> str:
         """The fingerprint of the state as it is now."""
         state = self.read()
-        kept, digest = self._kept
+        kept, found = self._kept
         if state != kept:
             words, rest = state
             # As an array of bytes, which takes a third of the time that a value of this size does.
-            digest = digest_buffer(words + repr(rest).encode(), "xxh3", False, "generator")[0]
+            found = digest_buffer(words + repr(rest).encode(), "xxh3", False, "generator")[0]
             # One assignment, so that a second thread never pairs a state with another's digest.
-            self._kept = (state, digest)
-        return digest
+            self._kept = (state, found)
+        return found
 
 
 class _Sources:
@@ -131,7 +130,7 @@ def _numpy_reader(generator: Any, bit_generator: Any) -> Read:
 
     def by_state() -> State:
         state = generator.get_state(legacy=False)
-        return b"", digest_value(state, SCHEME, reduce)
+        return b"", digest(state)
 
     def by_call() -> State:
         _, words, position, has_normal, normal = generator.get_state(legacy=True)

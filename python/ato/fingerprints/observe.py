@@ -18,6 +18,7 @@ from ato.exceptions import FingerprintError
 from ato.fingerprints.arrays import digest_array
 from ato.fingerprints.code_values import is_own, qualified_name
 from ato.fingerprints.values import (
+    SCHEME,
     Plan,
     Reduced,
     instance_state,
@@ -29,7 +30,6 @@ from ato.fingerprints.values import (
 
 __all__ = ["Observation", "observe"]
 
-SCHEME = "ato value v1"
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _TEXT_LENGTH = 80
 _SUMMARY_BYTES = 64 * 2**20  # beyond this a second pass over the memory costs more than it tells

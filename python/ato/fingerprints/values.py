@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import sys
+import threading
 import types
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -18,12 +19,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
+from ato._core import digest_value
 from ato.exceptions import UnsupportedValueError
 
 __all__ = [
+    "SCHEME",
     "Description",
     "Plan",
     "describe_instance",
+    "digest",
     "instance_state",
     "is_array",
     "plan_for",
@@ -34,6 +38,8 @@ __all__ = [
 ]
 
 Found = TypeVar("Found")
+SCHEME = "ato value v1"
+_SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 Reduced = tuple[str, Any]
 Role = Literal["array", "code", "config", "described", "refused", "value"]
 
@@ -274,6 +280,21 @@ def register(name: str, handler: str | Callable[[Any], Reduced]) -> None:
     cast("Any", plan_for).cache_clear()
 
 
+def digest(obj: object) -> str:
+    """Fingerprint a value that is no array; the code of a class is looked up once for all instances.
+
+    Raises:
+        UnsupportedValueError, DepthError: see `ato.fingerprint`.
+    """
+    if type(obj) in _SCALARS or hasattr(_walk, "code"):
+        return digest_value(obj, SCHEME, reduce)
+    _walk.code = {}
+    try:
+        return digest_value(obj, SCHEME, reduce)
+    finally:
+        del _walk.code
+
+
 @_once_per_class
 def plan_for(cls: type) -> Plan:
     """What is to be done with the instances of `cls`; found once for each class."""
@@ -423,9 +444,21 @@ def _reduce_subclass(handler: Callable[[Any], Reduced], base: type) -> Callable[
 
 def _class_code(cls: type) -> str | None:
     """The deep fingerprint of a class of the project's own; others count by their name."""
+    known = getattr(_walk, "code", None)
+    if known is not None and cls in known:
+        found: str | None = known[cls]
+        return found
     from ato.fingerprints.code_values import is_own  # that module builds on this one
 
-    return import_module("ato.code").fingerprint_code(cls).deep if is_own(cls) else None
+    code = import_module("ato.code").fingerprint_code(cls).deep if is_own(cls) else None
+    if known is not None:
+        known[cls] = code
+    return code
+
+
+# What a thread found while it walks one value. Not kept longer: a class may be patched, and a
+# constant that its methods reach may be set, between two fingerprints.
+_walk = threading.local()
 
 
 def _custom(obj: Any) -> Reduced:
