@@ -97,7 +97,5 @@ def report(
 def changed_units(a: Reported, b: Reported) -> list[str]:
     """The subjects of the units that both have and whose own logic differs."""
     return sorted(
-        name
-        for name in a.units.keys() & b.units.keys()
-        if a.units[name][1:3] != b.units[name][1:3]
+        name for name in a.units.keys() & b.units.keys() if a.units[name][1:3] != b.units[name][1:3]
     )

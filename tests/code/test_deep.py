@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from code_projects import Reported, changed_units, report, write_files
 
 PROJECT = {
@@ -173,7 +172,12 @@ DEEPER = {
     "a global constant": ("data.py", "CLIP = 1.5", "CLIP = 2.5", "data.CLIP"),
     "an imported list": ("data.py", "[1, 2, 3]", "[1, 2, 4]", "data.TABLE"),
     "a keyword-only default": ("data.py", "scale=4", "scale=5", "data.augment"),
-    "a class constant": ("model.py", "temperature = 1.0", "temperature = 2.0", "model.Net.temperature"),
+    "a class constant": (
+        "model.py",
+        "temperature = 1.0",
+        "temperature = 2.0",
+        "model.Net.temperature",
+    ),
     "an inherited constant": ("model.py", "bias = 1", "bias = 2", "model.Base.bias"),
     "an inherited method": ("model.py", "x + self.bias", "x - self.bias", "model.Base.add"),
     "a method": ("model.py", "self.add(x) /", "self.add(x) *", "model.Net.forward"),
@@ -192,8 +196,18 @@ DEEPER = {
         "@scaled(3.0)",
         "model.scaled.<locals>.wrap.<locals>.inner",
     ),
-    "a decorator without wraps": ("model.py", "fn(x) + 1", "fn(x) + 2", "model.plus_one.<locals>.<lambda>"),
-    "what it decorates": ("model.py", "def shift(x):\n    return x", "def shift(x):\n    return -x", "model.shift"),
+    "a decorator without wraps": (
+        "model.py",
+        "fn(x) + 1",
+        "fn(x) + 2",
+        "model.plus_one.<locals>.<lambda>",
+    ),
+    "what it decorates": (
+        "model.py",
+        "def shift(x):\n    return x",
+        "def shift(x):\n    return -x",
+        "model.shift",
+    ),
     "a dispatch entry": ("registry.py", "return x * 2", "return x * 3", "registry.double"),
     "a function imported inside": ("late.py", "x - 1", "x - 2", "late.lately"),
     "a helper in a package": ("pkg/tools.py", "return 3", "return 4", "pkg.tools.three"),
@@ -259,7 +273,16 @@ def test_what_is_not_reached_changes_nothing(case, project, base, tmp_path):
     copy = edited(project, tmp_path, file, old, new)
     if case == "a local's name":
         text = (copy / file).read_text()
-        for name in ("step(i)", '"](i)', "half(i)", "lately(i)", "layer(i)", "TABLE, i)", "inner(i)", "tripled(i)"):
+        for name in (
+            "step(i)",
+            '"](i)',
+            "half(i)",
+            "lately(i)",
+            "layer(i)",
+            "TABLE, i)",
+            "inner(i)",
+            "tripled(i)",
+        ):
             text = text.replace(name, name.replace("i)", "index)"))
         (copy / file).write_text(text)
     found = report(copy, "train", cache=project.parent / "cache")
@@ -331,7 +354,11 @@ def test_every_kind_of_callable_has_a_fingerprint(target, old, new, project, tmp
 def test_another_function_of_the_same_decorator_is_not_reached(project, base, tmp_path):
     """Another use of a decorator, with another argument, leaves this function's code alone."""
     copy = edited(
-        project, tmp_path, "train.py", "def train(n):", "@scaled(9.0)\ndef other(x):\n    return x\n\ndef train(n):"
+        project,
+        tmp_path,
+        "train.py",
+        "def train(n):",
+        "@scaled(9.0)\ndef other(x):\n    return x\n\ndef train(n):",
     )
     assert report(copy, "train", cache=project.parent / "cache").deep == base.deep
 

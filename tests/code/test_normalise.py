@@ -29,36 +29,87 @@ SAME = {
     "comment": ("def f(x):\n    return x + 1\n", "def f(x):\n    # why\n    return x + 1  # so\n"),
     "docstring": ("def f(x):\n    return x\n", 'def f(x):\n    """Say."""\n    return x\n'),
     "docstring alone": ('def f(x):\n    """Say."""\n', "def f(x): pass\n"),
-    "blank lines": ("def f(x):\n    y = x\n    return y\n", "def f(x):\n\n    y = x\n\n\n    return y\n"),
-    "wrapping": ("def f(x):\n    return g(x, 1)\n", "def f(\n    x,\n):\n    return g(\n        x,\n        1,\n    )\n"),
+    "blank lines": (
+        "def f(x):\n    y = x\n    return y\n",
+        "def f(x):\n\n    y = x\n\n\n    return y\n",
+    ),
+    "wrapping": (
+        "def f(x):\n    return g(x, 1)\n",
+        "def f(\n    x,\n):\n    return g(\n        x,\n        1,\n    )\n",
+    ),
     "backslash": ("def f(x):\n    return x + 1\n", "def f(x):\n    return x \\\n        + 1\n"),
     "parentheses": ("def f(x):\n    return x * 2 + 1\n", "def f(x):\n    return ((x * 2) + (1))\n"),
     "tuple": ("def f(x):\n    return x, 1\n", "def f(x):\n    return (x, 1)\n"),
     "subscript": ("def f(x):\n    return x[0, 1:2]\n", "def f(x):\n    return x[(0), 1:2]\n"),
-    "one line": ("def f(x):\n    if x: return 1\n    return 2\n", "def f(x):\n    if x:\n        return 1\n    return 2\n"),
+    "one line": (
+        "def f(x):\n    if x: return 1\n    return 2\n",
+        "def f(x):\n    if x:\n        return 1\n    return 2\n",
+    ),
     "semicolon": ("def f(x):\n    y = 1; return y\n", "def f(x):\n    y = 1\n    return y\n"),
     "quotes": ("def f(x):\n    return 'a' + \"b\"\n", "def f(x):\n    return \"a\" + 'b'\n"),
     "escapes": ("def f(x):\n    return '\\x41\\n'\n", 'def f(x):\n    return """A\n"""\n'),
     "raw": ("def f(x):\n    return r'\\d'\n", "def f(x):\n    return '\\\\d'\n"),
     "adjacent": ("def f(x):\n    return 'ab'\n", "def f(x):\n    return 'a' 'b'\n"),
     "adjacent f": ("def f(x):\n    return f'a{x}b'\n", "def f(x):\n    return 'a' f'{x}' 'b'\n"),
-    "numbers": ("def f(x):\n    return 1_000 + 1e3 + 0x10\n", "def f(x):\n    return 1000 + 1000.0 + 16\n"),
+    "numbers": (
+        "def f(x):\n    return 1_000 + 1e3 + 0x10\n",
+        "def f(x):\n    return 1000 + 1000.0 + 16\n",
+    ),
     "imaginary": ("def f(x):\n    return 1_0.0j\n", "def f(x):\n    return 10J\n"),
-    "annotations": ("def f(x, y=1):\n    z = x\n    return z\n", "def f(x: int, y: 'str' = 1) -> int:\n    z: float = x\n    return z\n"),
-    "bare annotation": ("def f(x):\n    y = 1\n    return y\n", "def f(x):\n    y: int\n    y = 1\n    return y\n"),
-    "locals": ("def f(x):\n    a = x\n    b = a + 1\n    return a * b\n", "def f(x):\n    first = x\n    second = first + 1\n    return first * second\n"),
-    "comprehension": ("def f(x):\n    return [i for i in x if i]\n", "def f(x):\n    return [item for item in x if item]\n"),
-    "loop variable": ("def f(x):\n    for i in x:\n        g(i)\n", "def f(x):\n    for item in x:\n        g(item)\n"),
-    "with name": ("def f(x):\n    with x as a:\n        g(a)\n", "def f(x):\n    with x as b:\n        g(b)\n"),
-    "except name": ("def f(x):\n    try:\n        g()\n    except E as e:\n        g(e)\n", "def f(x):\n    try:\n        g()\n    except E as error:\n        g(error)\n"),
+    "annotations": (
+        "def f(x, y=1):\n    z = x\n    return z\n",
+        "def f(x: int, y: 'str' = 1) -> int:\n    z: float = x\n    return z\n",
+    ),
+    "bare annotation": (
+        "def f(x):\n    y = 1\n    return y\n",
+        "def f(x):\n    y: int\n    y = 1\n    return y\n",
+    ),
+    "locals": (
+        "def f(x):\n    a = x\n    b = a + 1\n    return a * b\n",
+        "def f(x):\n    first = x\n    second = first + 1\n    return first * second\n",
+    ),
+    "comprehension": (
+        "def f(x):\n    return [i for i in x if i]\n",
+        "def f(x):\n    return [item for item in x if item]\n",
+    ),
+    "loop variable": (
+        "def f(x):\n    for i in x:\n        g(i)\n",
+        "def f(x):\n    for item in x:\n        g(item)\n",
+    ),
+    "with name": (
+        "def f(x):\n    with x as a:\n        g(a)\n",
+        "def f(x):\n    with x as b:\n        g(b)\n",
+    ),
+    "except name": (
+        "def f(x):\n    try:\n        g()\n    except E as e:\n        g(e)\n",
+        "def f(x):\n    try:\n        g()\n    except E as error:\n        g(error)\n",
+    ),
     "walrus": ("def f(x):\n    if (a := x): return a\n", "def f(x):\n    if (b := x): return b\n"),
-    "match": ("def f(x):\n    match x:\n        case [a, *b]: return a\n", "def f(x):\n    match x:\n        case [c, *d]: return c\n"),
-    "nested name": ("def f(x):\n    def g(): return x\n    return g\n", "def f(x):\n    def h(): return x\n    return h\n"),
-    "lambda captures": ("def f(x):\n    a = x\n    return lambda: a\n", "def f(x):\n    b = x\n    return lambda: b\n"),
-    "import order": ("def f(x):\n    from m import a, b\n    return a + b\n", "def f(x):\n    from m import b, a\n    return a + b\n"),
-    "import name": ("def f(x):\n    import m as a\n    return a.g(x)\n", "def f(x):\n    import m as b\n    return b.g(x)\n"),
+    "match": (
+        "def f(x):\n    match x:\n        case [a, *b]: return a\n",
+        "def f(x):\n    match x:\n        case [c, *d]: return c\n",
+    ),
+    "nested name": (
+        "def f(x):\n    def g(): return x\n    return g\n",
+        "def f(x):\n    def h(): return x\n    return h\n",
+    ),
+    "lambda captures": (
+        "def f(x):\n    a = x\n    return lambda: a\n",
+        "def f(x):\n    b = x\n    return lambda: b\n",
+    ),
+    "import order": (
+        "def f(x):\n    from m import a, b\n    return a + b\n",
+        "def f(x):\n    from m import b, a\n    return a + b\n",
+    ),
+    "import name": (
+        "def f(x):\n    import m as a\n    return a.g(x)\n",
+        "def f(x):\n    import m as b\n    return b.g(x)\n",
+    ),
     "global unused": ("def f(x):\n    return x\n", "def f(x):\n    pass\n    return x\n"),
-    "elif": ("def f(x):\n    if x: return 1\n    elif g(x): return 2\n", "def f(x):\n    if x:\n        return 1\n    elif (g(x)):\n        return 2\n"),
+    "elif": (
+        "def f(x):\n    if x: return 1\n    elif g(x): return 2\n",
+        "def f(x):\n    if x:\n        return 1\n    elif (g(x)):\n        return 2\n",
+    ),
 }
 
 OTHER = {
@@ -105,7 +156,10 @@ OTHER = {
     "delete": ("del x[0]", "del x[1]"),
     "in place": ("x += 1", "x = x + 1"),
     "assertion": ("assert x", "assert x, 'message'"),
-    "pattern": ("match x:\n        case {'a': b}: return b", "match x:\n        case {'c': b}: return b"),
+    "pattern": (
+        "match x:\n        case {'a': b}: return b",
+        "match x:\n        case {'c': b}: return b",
+    ),
 }
 
 SIGNATURES = [
@@ -192,7 +246,9 @@ def test_references_are_global_names_with_their_attributes():
 
 def test_getattr_with_a_literal_name_is_followed():
     """`getattr(data, "augment")` refers to `data.augment`; a computed name is a gap."""
-    assert "data.augment" in definition('def f():\n    return getattr(data, "augment")\n').references
+    assert (
+        "data.augment" in definition('def f():\n    return getattr(data, "augment")\n').references
+    )
     assert definition("def f(n):\n    return getattr(data, n)\n").gaps
 
 

@@ -21,6 +21,9 @@ __all__ = [
 ]
 
 
+_CLAUSES = (cst.Else, cst.Finally, cst.ExceptHandler, cst.ExceptStarHandler, cst.MatchCase)
+
+
 class Bound(NamedTuple):
     """A statement with the names that it binds, in order; it is charged to the first of them."""
 
@@ -59,7 +62,7 @@ def _inner(part: Any) -> Iterator[Any]:
         yield from every_statement(part.body)
     elif isinstance(part, cst.If):
         yield from every_statement([part])
-    elif isinstance(part, (cst.Else, cst.Finally, cst.ExceptHandler, cst.ExceptStarHandler)) or isinstance(part, cst.MatchCase):
+    elif isinstance(part, _CLAUSES):
         yield from every_statement(part.body.body)
 
 
@@ -100,7 +103,9 @@ def field_name(node: Any) -> str:
     match node:
         case cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))]):
             return str(name)
-        case cst.AnnAssign(target=cst.Name(value=name)) | cst.AugAssign(target=cst.Name(value=name)):
+        case (
+            cst.AnnAssign(target=cst.Name(value=name)) | cst.AugAssign(target=cst.Name(value=name))
+        ):
             return str(name)
     return ""
 

@@ -37,7 +37,9 @@ def compiled_digests(text: str, path: str) -> dict[str, list[str]]:
         module = compile(text, path, "exec", dont_inherit=True)
     found: dict[str, list[str]] = {}
     for code in _nested(module):
-        found.setdefault(f"{qualified_name(code)}:{code.co_firstlineno}", []).append(digest_code(code))
+        found.setdefault(f"{qualified_name(code)}:{code.co_firstlineno}", []).append(
+            digest_code(code)
+        )
     return found
 
 

@@ -117,8 +117,10 @@ def _innermost(obj: Any) -> Any:
             obj = obj.__func__
         elif not isinstance(obj, type) and "__wrapped__" in getattr(obj, "__dict__", {}):
             obj = obj.__wrapped__
-        elif not isinstance(obj, type) and not hasattr(obj, "__code__") and hasattr(
-            type(obj).__call__, "__code__"
+        elif (
+            not isinstance(obj, type)
+            and not hasattr(obj, "__code__")
+            and hasattr(type(obj).__call__, "__code__")
         ):
             obj = type(obj)  # an instance that is called: its class is its code
     return obj

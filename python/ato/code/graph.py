@@ -66,7 +66,9 @@ class Node:
         if self.told_by is not None:
             return self.told_by
         places = sorted(self.parts)
-        uncovered = sorted(logic for logic, callee in self.decorators.items() if self._counts(callee))
+        uncovered = sorted(
+            logic for logic, callee in self.decorators.items() if self._counts(callee)
+        )
         if len(places) == 1 and not uncovered and not self.contents:
             return self.parts[places[0]]
         own = tuple(self.parts[place] for place in places)

@@ -120,7 +120,9 @@ def items_of(value: Any) -> Iterator[tuple[str, Any]] | None:
         return None
     if isinstance(value, (dict, MappingProxyType)):
         return _entries(value)
-    return (("[]" if isinstance(value, (set, frozenset)) else f"[{n}]", v) for n, v in enumerate(value))
+    return (
+        ("[]" if isinstance(value, (set, frozenset)) else f"[{n}]", v) for n, v in enumerate(value)
+    )
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:

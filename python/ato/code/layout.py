@@ -60,7 +60,9 @@ class Layout:
 
     def module_text(self) -> str:
         """The module without its functions and classes."""
-        kept = [node for node in self._ast.body if not isinstance(node, (*_FUNCTIONS, ast.ClassDef))]
+        kept = [
+            node for node in self._ast.body if not isinstance(node, (*_FUNCTIONS, ast.ClassDef))
+        ]
         return _unparse(ast.Module(kept, []))
 
     def self_documenting(self, node: cst.FormattedStringExpression) -> str:

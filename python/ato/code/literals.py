@@ -25,7 +25,7 @@ def string_value(node: cst.SimpleString) -> str | bytes:
     """The value of a string or bytes literal."""
     prefix, quote = node.prefix, node.quote
     if "\\" not in node.value and "b" not in prefix.lower():
-        return node.value[len(prefix) + len(quote) : -len(quote)]
+        return str(node.value[len(prefix) + len(quote) : -len(quote)])
     return _evaluate(node.value)
 
 

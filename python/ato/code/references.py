@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -66,10 +65,16 @@ class Scope:
         return None
 
 
-@functools.cache
-def _field_names(node_type: Any) -> tuple[str, ...]:
-    names = [f.name for f in fields(node_type)]
-    return tuple(n for n in names if n not in _LAYOUT and not n.startswith("whitespace"))
+_fields: dict[type[cst.CSTNode], tuple[str, ...]] = {}
+
+
+def _field_names(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
+    if node_type not in _fields:
+        names = [f.name for f in fields(node_type)]
+        _fields[node_type] = tuple(
+            name for name in names if name not in _LAYOUT and not name.startswith("whitespace")
+        )
+    return _fields[node_type]
 
 
 def children(node: cst.CSTNode) -> Iterator[tuple[str, Any]]:
@@ -110,9 +115,7 @@ def import_targets(node: cst.Import | cst.ImportFrom) -> Iterator[tuple[str, Imp
         yield dotted(alias.asname.name) if alias.asname else name, (level, module, name)
 
 
-def bind_statements(
-    scope: Scope, body: Iterable[cst.CSTNode], walrus: bool
-) -> None:
+def bind_statements(scope: Scope, body: Iterable[cst.CSTNode], walrus: bool) -> None:
     """Collect into `scope` the names that the statements of a block bind.
 
     `walrus` says whether the file has a `:=` at all; expressions are searched only then.

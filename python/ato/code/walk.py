@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import sys
 from collections.abc import Callable
@@ -14,6 +13,20 @@ from ato.code.bytecode import digest_code, loaded_names, qualified_name
 from ato.code.definitions import Definition
 from ato.code.digests import logic_digest, plain_digest
 from ato.code.graph import Key, Node, State
+from ato.code.held import (
+    MADE_BY_PYTHON,
+    PLAIN_CONTAINERS,
+    SEARCHED,
+    Content,
+    bounded,
+    cell_content,
+    cell_value,
+    global_value,
+    has_source,
+    is_data,
+    is_state,
+    name_of,
+)
 from ato.code.kinds import (
     ato_trace_id,
     code_parts,
@@ -25,16 +38,12 @@ from ato.code.kinds import (
     wrapped_by_ato,
 )
 from ato.code.modules import MISSING, Module, Modules
+from ato.code.names import Names
 from ato.code.project import Roots, distributions_of, origin_of, relative_path
 from ato.code.source import Source, find_definition
 
 __all__ = ["Walk"]
 
-# What a live object adds to whoever holds it: ("plain", digest), ("code", name), ("state",), ….
-Content = tuple[Any, ...]
-
-# So many objects inside one value are searched for code; a training script's data may hold millions.
-_SEARCHED = 5_000
 _VALUE_WIDTH = 80
 
 
@@ -44,6 +53,7 @@ class Walk:
     def __init__(self, roots: Roots) -> None:
         self.roots = roots
         self.modules = Modules(roots)
+        self.names = Names(self)
         self.nodes: dict[Key, Node] = {}
         self.root_code: object = None
         self.root_class: type | None = None
@@ -71,7 +81,7 @@ class Walk:
         if is_ato(value):
             return ("ato",)
         if isinstance(value, ModuleType):
-            self._follow_module(holder, label, value.__name__, [], at_call)
+            self.names.follow_module(holder, label, value.__name__, [], at_call)
             return ("module", value.__name__)
         if isinstance(value, type):
             return self._reach_class(holder, label, value, at_call)
@@ -88,7 +98,7 @@ class Walk:
             return self._reach_function(holder, label, value, at_call)
         if is_builtin(value):
             owner = getattr(value, "__module__", None) or type(value.__self__).__module__
-            self._external(holder, owner)
+            self.external(holder, owner)
             return ("builtin", owner, value.__qualname__)
         return self._search(holder, label, value, at_call)
 
@@ -116,7 +126,7 @@ class Walk:
         """Refer to the innermost function of a stack of wrappers, and through it to the wrappers."""
         node = self.function(holder, value)
         if node is None:
-            return ("builtin", str(getattr(value, "__module__", "")), _name_of(value))
+            return ("builtin", str(getattr(value, "__module__", "")), name_of(value))
         holder.link(label, node, at_call)
         return ("code", *node.key)
 
@@ -186,7 +196,7 @@ class Walk:
     def _search_foreign_closure(self, holder: Node, fn: FunctionType) -> None:
         """A wrapper of somebody else's may hold functions of the project's."""
         for cell in fn.__closure__ or ():
-            held = _cell_value(cell)
+            held = cell_value(cell)
             if held is not MISSING and not is_plain(held):
                 self._search_code_only(holder, held)
 
@@ -203,7 +213,7 @@ class Walk:
         assert definition.holder is not None
         holder = source.definitions.definitions[definition.holder]
         if holder.kind == "value" and "." not in holder.name:
-            return self._value(module, holder.name)
+            return self.value(module, holder.name)
         return self.static(module, source, holder)
 
     def _function_by_bytecode(self, module: Module, fn: FunctionType, reason: str) -> Node:
@@ -220,9 +230,9 @@ class Walk:
         def look() -> None:
             chains, imported = loaded_names(code)
             for chain in chains:
-                self._follow(node, module, chain)
+                self.names.follow(node, module, chain)
             for name in imported:
-                self._follow_module(node, name, name, [], at_call=True)
+                self.names.follow_module(node, name, name, [], at_call=True)
             self._closure(node, fn, list(code.co_freevars))
             self._defaults(node, fn, capture=True)
 
@@ -243,13 +253,13 @@ class Walk:
         held: list[Content] = []
         for number, name in enumerate(free):
             cell = cells[name]
-            value = _cell_value(cell)
+            value = cell_value(cell)
             if value is MISSING:
                 held.append(("empty",))
                 continue
             content = self.reach(node, f"closure {number}", value)
-            if _is_state(content):
-                node.states.append(State(name, True, functools.partial(_cell_content, cell, name)))
+            if is_state(content):
+                node.states.append(State(name, True, functools.partial(cell_content, cell, name)))
             held.append(content)
         if held:
             node.contents.add(logic_digest(("closure", tuple(held))))
@@ -273,11 +283,11 @@ class Walk:
 
     def klass(self, holder: Node, klass: type) -> Node | None:
         """The node of a class of the project's; `None` for any other."""
-        module = self._module_of_class(klass)
+        module = self.module_of_class(klass)
         if module is None or (
-            klass is not self.root_class and self._origin_of_class(module, klass) != "project"
+            klass is not self.root_class and self.origin_of_class(module, klass) != "project"
         ):
-            self._external(holder, klass.__module__)
+            self.external(holder, klass.__module__)
             return None
         key = (module.name, klass.__qualname__)
         if id(klass) in self._met:
@@ -287,13 +297,15 @@ class Walk:
         self._todo.append(lambda: self._look_into_class(node, module, klass))
         return node
 
-    def _module_of_class(self, klass: type) -> Module | None:
+    def module_of_class(self, klass: type) -> Module | None:
+        """The module that a class says it is from; `None` if that is not loaded."""
         loaded = sys.modules.get(klass.__module__)
         if loaded is None:
             return None
         return self.modules.of_namespace(vars(loaded), getattr(loaded, "__file__", None) or "")
 
-    def _origin_of_class(self, module: Module, klass: type) -> str:
+    def origin_of_class(self, module: Module, klass: type) -> str:
+        """Whose a class is."""
         if module.path is None and klass.__module__ == "__main__":
             return "project"
         return origin_of(klass.__module__, module.path or None, self.roots)
@@ -308,7 +320,7 @@ class Walk:
             plain = tuple(
                 (name, plain_digest(value))
                 for name, value in sorted(members.items())
-                if is_plain(value) and name not in _MADE_BY_PYTHON
+                if is_plain(value) and name not in MADE_BY_PYTHON
             )
             node.parts["", 0, 0] = logic_digest(("class", plain))
         else:
@@ -319,7 +331,7 @@ class Walk:
                 stated.add(name)
                 self._class_member(node, module, source, nested, members.get(name, MISSING))
         for name, value in members.items():
-            if name not in stated and _has_source(value):
+            if name not in stated and has_source(value):
                 self.reach(node, name, value)
         for number, base in enumerate(klass.__bases__):
             if base is not object:
@@ -332,15 +344,14 @@ class Walk:
     ) -> None:
         name = nested.name.rpartition(".")[2]
         if nested.kind == "value":
-            node.link(name, self._attribute(module, source, nested, value))
+            node.link(name, self.attribute(module, source, nested, value))
         elif value is MISSING:
             node.link(name, self.static(module, source, nested))
         else:
             self.reach(node, name, value)
 
-    def _attribute(
-        self, module: Module, source: Source, definition: Definition, value: Any
-    ) -> Node:
+    def attribute(self, module: Module, source: Source, definition: Definition, value: Any) -> Node:
+        """The node of a class attribute, with the value that it has now."""
         node = self.static(module, source, definition)
         if value is not MISSING and not is_ato(value):
             self._hold(node, value)
@@ -377,12 +388,14 @@ class Walk:
         for gap in definition.gaps:
             node.gaps.add(f"{node.key[0]}.{node.key[1]}: {gap}")
         for chain in definition.references:
-            self._follow(node, module, chain, at_call)
+            self.names.follow(node, module, chain, at_call)
         for level, name, attribute, attributes in definition.imports:
             label = f"import {'.' * level}{name} {attribute or ''}"
-            self._follow_import(node, label, module, (level, name, attribute), attributes, at_call)
+            self.names.follow_import(
+                node, label, module, (level, name, attribute), attributes, at_call
+            )
         for class_name, attribute, through_super in definition.members:
-            self._follow_member(node, module, source, class_name, attribute, through_super)
+            self.names.follow_member(node, module, source, class_name, attribute, through_super)
         if definition.kind != "class" and source.definitions is not None:
             for number, index in enumerate(definition.nested):
                 nested = source.definitions.definitions[index]
@@ -410,178 +423,16 @@ class Walk:
             label = f"decorator {decorator.callee}"
             if decorator.callee in decorator.references:
                 # Its arguments are in the closure of what it returned, or in its own encoding.
-                self._follow(node, module, decorator.callee, at_call=False, label=label)
+                self.names.follow(node, module, decorator.callee, at_call=False, label=label)
             for level, name, attribute, after in decorator.imports:
                 target = (level, name, attribute)
-                self._follow_import(node, label, module, target, after, at_call=False)
+                self.names.follow_import(node, label, module, target, after, at_call=False)
             made = [key for at, key in node.edges if at == label]
             node.decorators[decorator.logic] = made[0] if made else None
 
-    # Names
-
-    def _follow(
-        self, node: Node, module: Module, chain: str, at_call: bool = True, label: str = ""
-    ) -> None:
-        """Follow a global name, with the attributes after it, from inside `module`."""
-        name, *attributes = chain.split(".")
-        if not label:
-            label = "own name" if node.key == (module.name, name) else chain
-        value = module.value(name)
-        if value is not MISSING and wrapped_by_ato(value) is None and is_ato(value):
-            return
-        binding = module.binding(name)
-        if binding.value is not None and (not binding.definitions or binding.assigned):
-            # What a script's own statements bound is their result, and no part of them.
-            held = self._value(module, name, hold=node.kind != "module")
-            if held is not node:
-                node.link(f"{label} as bound", held, at_call)
-        if isinstance(value, ModuleType):
-            self._follow_module(node, label, value.__name__, attributes, at_call)
-        elif binding.assigned:
-            return  # the value's own node has what it holds
-        elif binding.definitions:
-            self._follow_definition(node, label, module, binding.definitions, value, at_call)
-        elif binding.imports:
-            target = binding.imports[-1]
-            self._follow_import(
-                node, label, module, (target[0], target[1], target[2]), attributes, at_call
-            )
-        elif value is not MISSING:
-            self._follow_unstated(node, label, module, name, attributes, value, at_call)
-
-    def _follow_definition(
-        self,
-        node: Node,
-        label: str,
-        module: Module,
-        definitions: list[int],
-        value: Any,
-        at_call: bool,
-    ) -> None:
-        source = module.source
-        if value is not MISSING:
-            content = self.reach(node, label, value, at_call)
-            if content[0] not in ("state", "plain"):
-                return
-        if source is not None and source.definitions is not None:
-            for index in definitions:
-                definition = source.definitions.definitions[index]
-                node.link(label, self.static(module, source, definition), at_call)
-
-    def _follow_unstated(
-        self,
-        node: Node,
-        label: str,
-        module: Module,
-        name: str,
-        attributes: list[str],
-        value: Any,
-        at_call: bool,
-    ) -> None:
-        """A name that no statement of the file binds: a star import, or set from elsewhere."""
-        definitions = module.definitions
-        for level, star in definitions.stars if definitions is not None else ():
-            target = module.absolute(level, star)
-            if self.modules.origin(target) == "project":
-                found = self.modules.named(target)
-                if found is not None and found is not module and found.knows(name):
-                    self._follow(node, found, ".".join([name, *attributes]), at_call, label)
-                    return
-            elif getattr(sys.modules.get(target), name, MISSING) is value:
-                self._external(node, target)
-                return
-        if name.startswith("__") or getattr(builtins, name, MISSING) is value:
-            return
-        if isinstance(value, (FunctionType, type, MethodType)) or is_builtin(value):
-            self.reach(node, label, value, at_call)
-        else:
-            node.link(label, self._value(module, name), at_call)
-
-    def _follow_import(
-        self,
-        node: Node,
-        label: str,
-        module: Module,
-        target: tuple[int, str, str | None],
-        attributes: list[str],
-        at_call: bool,
-    ) -> None:
-        level, name, attribute = target
-        absolute = module.absolute(level, name)
-        after = attributes if attribute is None else [attribute, *attributes]
-        self._follow_module(node, label, absolute, after, at_call)
-
-    def _follow_module(
-        self, node: Node, label: str, name: str, attributes: list[str], at_call: bool
-    ) -> None:
-        """Follow the attributes of a module; of somebody else's, note the distribution."""
-        for at in range(len(attributes) + 1):
-            if self.modules.origin(name) != "project":
-                self._external(node, name)
-                return
-            module = self.modules.named(name)
-            if at == len(attributes):
-                return  # the module itself: it counts by its name
-            attribute = attributes[at]
-            submodule = f"{name}.{attribute}"
-            value = MISSING if module is None else module.value(attribute)
-            is_module = isinstance(value, ModuleType) and value.__name__ == submodule
-            if module is not None and module.knows(attribute) and not is_module:
-                self._follow(node, module, ".".join(attributes[at:]), at_call, label)
-                return
-            if module is not None and module.definitions is None and module.path:
-                node.gaps.add(f"{name}: it has no source to follow")
-                return
-            if not is_module and self.modules.named(submodule) is None:
-                return  # not bound: the name in the caller's own logic is all there is
-            name = submodule
-
-    def _follow_member(
-        self,
-        node: Node,
-        module: Module,
-        source: Source,
-        class_name: str,
-        attribute: str,
-        through_super: bool,
-    ) -> None:
-        """Follow `self.name` and `super().name` through the class, as far as that is known."""
-        label = f"{'super' if through_super else 'self'}.{attribute}"
-        klass = module.lookup(class_name)
-        if not isinstance(klass, type):
-            self._follow_static_member(node, module, source, f"{class_name}.{attribute}", label)
-            return
-        line = klass.__mro__
-        if through_super:
-            line = line[1:]
-        elif self.receiver is not None and issubclass(self.receiver, klass):
-            line = self.receiver.__mro__
-        for owner in line:
-            if attribute not in vars(owner):
-                continue
-            home = self._module_of_class(owner)
-            if home is None or self._origin_of_class(home, owner) != "project":
-                self._external(node, owner.__module__)
-                return
-            value = vars(owner)[attribute]
-            stated = _member_definition(home, owner, attribute)
-            if stated is not None and stated[1].kind == "value":
-                node.link(label, self._attribute(home, *stated, value))
-            elif stated is not None or _has_source(value):
-                self.reach(node, label, value)
-            return
-
-    def _follow_static_member(
-        self, node: Node, module: Module, source: Source, qualified: str, label: str
-    ) -> None:
-        definitions = source.definitions.definitions if source.definitions is not None else []
-        for definition in definitions:
-            if definition.name == qualified:
-                node.link(label, self.static(module, source, definition))
-
     # Values
 
-    def _value(self, module: Module, name: str, hold: bool = True) -> Node:
+    def value(self, module: Module, name: str, hold: bool = True) -> Node:
         """The node of a module-level name that is no function and no class.
 
         With `hold` the present value counts too: itself if it is plain, else the code that it holds.
@@ -612,8 +463,8 @@ class Walk:
         if content[0] == "code" and self._tells_all(value):
             # `inner = closed(3)`: the 3 is charged to the function that holds it, and only there.
             node.told_by = logic_digest(("holds", content))
-        if _is_state(content) and module.namespace is not None:
-            get = functools.partial(_global_value, module.namespace, name)
+        if is_state(content) and module.namespace is not None:
+            get = functools.partial(global_value, module.namespace, name)
             node.states.append(State(name, False, get))
 
     def _tells_all(self, value: Any) -> bool:
@@ -621,7 +472,7 @@ class Walk:
         if not isinstance(value, FunctionType) or not value.__closure__:
             return False
         module = self.modules.of_namespace(value.__globals__, value.__code__.co_filename)
-        held = [_cell_value(cell) for cell in value.__closure__]
+        held = [cell_value(cell) for cell in value.__closure__]
         return self._origin_of_function(module, value) == "project" and all(
             is_plain(item) or isinstance(item, (FunctionType, type)) for item in held
         )
@@ -652,27 +503,30 @@ class Walk:
                 continue
             seen.add(id(item))
             found += 1
-            if found > _SEARCHED:
-                holder.gaps.add(f"{holder.key[0]}.{holder.key[1]}: too large to be searched for code")
+            if found > SEARCHED:
+                holder.gaps.add(
+                    f"{holder.key[0]}.{holder.key[1]}: too large to be searched for code"
+                )
                 break
             inside = items_of(item)
-            if inside is None and not _is_data(item):
-                state = _is_state(self.reach(holder, path, item, at_call)) or state
+            if inside is None and not is_data(item):
+                state = is_state(self.reach(holder, path, item, at_call)) or state
                 continue
             if inside is not None:
-                queue.extend(_bounded(path, inside, not isinstance(item, (tuple, frozenset))))
+                queue.extend(bounded(path, inside, not isinstance(item, (tuple, frozenset))))
                 state = state or (not item and not isinstance(item, (tuple, frozenset)))
-            if type(item) not in _PLAIN_CONTAINERS:
+            if type(item) not in PLAIN_CONTAINERS:
                 state = True
                 self.reach(holder, f"{path} is", type(item), at_call)
                 own = getattr(item, "__dict__", None)
                 if isinstance(own, dict):
-                    queue.extend(_bounded(path, iter(own.items()), False))
+                    queue.extend(bounded(path, iter(own.items()), False))
         return ("state",) if state else ("holds code",)
 
     # Small things
 
-    def _external(self, node: Node, module: str) -> None:
+    def external(self, node: Node, module: str) -> None:
+        """Note the distribution of somebody else's module."""
         if self.modules.origin(module) == "other":
             node.distributions.update(distributions_of(module))
 
@@ -683,81 +537,3 @@ class Walk:
             node = Node(key, kind, relative_path(path, self.roots), home=module)
             self.nodes[key] = node
         return node
-
-
-_PLAIN_CONTAINERS = (dict, list, tuple, set, frozenset)
-_MADE_BY_PYTHON = frozenset({"__module__", "__qualname__", "__doc__", "__firstlineno__"})
-
-
-def _is_data(value: Any) -> bool:
-    """Whether a value is searched from the outside: an instance that is not itself code."""
-    if isinstance(value, (FunctionType, type, MethodType, ModuleType, functools.partial)):
-        return False
-    if code_parts(value) is not None or is_builtin(value) or no_state(value) or is_ato(value):
-        return False
-    return "__wrapped__" not in getattr(value, "__dict__", {})
-
-
-def _bounded(path: str, items: Any, mutable: bool) -> list[tuple[str, Any, bool]]:
-    """The items of a container, plain ones (of which there may be millions) told by one of them."""
-    found: list[tuple[str, Any, bool]] = []
-    plain = False
-    for name, item in items:
-        if is_plain(item):
-            if not plain:
-                found.append((name, item, mutable))
-            plain = True
-            continue
-        found.append((f"{path}{name}", item, mutable))
-        if len(found) > _SEARCHED:
-            break
-    return found
-
-
-def _is_state(content: Content) -> bool:
-    if content[0] == "state":
-        return True
-    return any(isinstance(part, tuple) and part and _is_state(part) for part in content)
-
-
-def _cell_value(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
-
-
-def _cell_content(cell: Any, name: str) -> object:
-    value = _cell_value(cell)
-    if value is MISSING:
-        raise LookupError(f"the closure variable {name} is not bound any more")
-    return value
-
-
-def _global_value(namespace: dict[str, Any], name: str) -> object:
-    return namespace[name]
-
-
-def _name_of(value: Any) -> str:
-    return str(getattr(value, "__qualname__", type(value).__qualname__))
-
-
-def _has_source(value: Any) -> bool:
-    """Whether a member that no statement of the class binds was written by somebody in a file."""
-    for part in code_parts(value) or [value]:
-        if isinstance(part, FunctionType) and not part.__code__.co_filename.startswith("<"):
-            return True
-    return False
-
-
-def _member_definition(
-    module: Module, owner: type, attribute: str
-) -> tuple[Source, Definition] | None:
-    source = module.source
-    if source is None or source.definitions is None:
-        return None
-    qualified = f"{owner.__qualname__}.{attribute}"
-    for definition in source.definitions.definitions:
-        if definition.name == qualified:
-            return source, definition
-    return None
