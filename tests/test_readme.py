@@ -1,6 +1,7 @@
 """Every code block of the README, executed as a reader would.
 
-A section (a `##` or `###` heading) has a folder of its own. A `python` block whose first line is a
+A section (a `##` or `###` heading) has a folder of its own, unless it begins with commands: then it
+goes on in that of the section before. A `python` block whose first line is a
 comment with a file name is written to that file; any other one is run as a script, and a `text`
 block right after it is what it prints. A `console` block holds commands after `$ ` and what they
 print; `...` stands for anything. A `bash` block is what `.ci/run` executes, to the letter.
@@ -37,7 +38,18 @@ class Section:
     blocks: list[Block] = field(default_factory=list)
 
 
-def sections() -> Iterator[Section]:
+def sections() -> list[Section]:
+    """The sections that have code, each with what goes on in its folder."""
+    found: list[Section] = []
+    for section in headed():
+        if found and section.blocks[0].language == "console":
+            found[-1].blocks += section.blocks
+        else:
+            found.append(section)
+    return found
+
+
+def headed() -> Iterator[Section]:
     section = Section("top")
     block: Block | None = None
     for number, line in enumerate(README.read_text(encoding="utf-8").splitlines(), 1):
@@ -93,7 +105,7 @@ def run_console(block: Block, folder: Path) -> None:
         expect(run(command, folder), want, block)
 
 
-SECTIONS = list(sections())
+SECTIONS = sections()
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)

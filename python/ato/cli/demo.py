@@ -17,7 +17,7 @@ __all__ = ["demo"]
 _EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
 _EDITED_FILE = "data.py"
 _BEFORE = "return images + noise * 0.1"
-_AFTER = "return images + noise * 0.6"
+_AFTER = "return images + noise * 1.0"
 
 
 @click.command()

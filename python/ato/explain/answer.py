@@ -47,9 +47,9 @@ def _incomparable(a: Run, b: Run) -> str | None:
 def _names(run: Run) -> set[str]:
     names = {root.trace_id for root in run.graph.roots if root.role not in ("main", "passed")}
     names |= {f"script {root.key[0]}" for root in run.graph.roots if root.role == "main"}
-    if run.command:
-        names.add(f"script {Path(run.command[0]).stem}")
-    return names
+    # The interpreter comes first; where it was given options, the script is among what follows.
+    scripts = [word for word in run.command[1:] if word.endswith(".py")]
+    return names | {f"script {Path(word).stem}" for word in scripts[:1]}
 
 
 def _result(a: Run, b: Run, metric: str | None) -> Result | None:
@@ -147,6 +147,8 @@ def _unwatched(comparison: Comparison) -> Iterator[str]:
     for trace_id in sorted(comparison.a.traced ^ comparison.b.traced):
         run = comparison.a if trace_id in comparison.a.traced else comparison.b
         yield f"calls of {trace_id}: traced in run {run.label.id} only"
+    if comparison.changes.unwatched:
+        yield "config reads: the config is not one that a scope hands to its functions"
     gaps = {gap for run in runs for root in run.graph.roots for gap in root.gaps}
     gaps |= {f"{call.trace_id}: {gap}" for run in runs for call in run.calls for gap in call.gaps}
     yield from sorted(gaps)

@@ -27,7 +27,8 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
         if sources:
             yield Finding(change, "ruled_out", reason=f"follows from {', '.join(sources)}")
         else:
-            yield _judged(comparison, change, actors.reading(key), "read by no call")
+            acting = [comparison.top] if key in changes.unwatched else actors.reading(key)
+            yield _judged(comparison, change, acting, "read by no call")
     for unit, change in changes.code.items():
         if ("code", change.subject) not in causes:
             yield _judged(

@@ -110,6 +110,7 @@ class _Search:
         """Without runtime traces the whole run is one stretch, and nothing can be proven."""
         self.causes.weak = True
         self._factors(self.comparison.top, _END, _END)
+        self._unwatched_reads(self.comparison.top)
         self._drawn_somewhere(self.comparison.top)
 
     def nondeterminism(self, pair: Pair, split: Split) -> Finding:
@@ -134,6 +135,7 @@ class _Search:
         """Judge what the enclosing function did by itself so far; and what came into it, if that
         differs or, as with an `@scope` function, was not recorded."""
         self._factors(pair, until_a, until_b)
+        self._unwatched_reads(pair)
         if pair.parent is None or pair.a is None or pair.b is None:
             return
         if pair.any.kind == "scope" or differing_inputs(pair):
@@ -153,6 +155,13 @@ class _Search:
                 self.causes.add(self.changes.data[name], chain)
         for change in self._differing_environment(*(side.roots() for side in sides)):
             self.causes.add(change, chain)
+
+    def _unwatched_reads(self, pair: Pair) -> None:
+        """Add the changed keys that may have been read in a stretch without a trace."""
+        for key in self.changes.config:
+            if key in self.changes.unwatched and ("config", key) not in self.causes.found:
+                self.causes.weak = True
+                self.causes.add(self.changes.config[key], self.comparison.chain(pair))
 
     def _differing_reads(self, a: Side, b: Side) -> list[str]:
         reads_a, reads_b = a.reads(), b.reads()

@@ -24,9 +24,14 @@ _WHOLE_FACTORS = ("interpreter", "hardware", "flags", "threads", "variables")
 
 @dataclass
 class Changes:
-    """The differences of two runs by factor; `derived` names the changed keys a key came from."""
+    """The differences of two runs by factor.
+
+    `derived` names the changed keys that a key came from, `unwatched` the changed keys that may
+    have been read without a trace.
+    """
 
     config: dict[str, Change] = field(default_factory=dict)
+    unwatched: set[str] = field(default_factory=set)
     derived: dict[str, list[str]] = field(default_factory=dict)
     code: dict[Key, Change] = field(default_factory=dict)
     cosmetic: dict[Key, Change] = field(default_factory=dict)
@@ -89,8 +94,18 @@ def _compare_config(a: Run, b: Run, changes: Changes) -> None:
         if key not in changes.config and reads_a[key] != reads_b[key]:
             changes.config[key] = _config_change(key, a.config.get(key), b.config.get(key))
     for key in changes.config:
+        if not (_watched(a, key) and _watched(b, key)):
+            changes.unwatched.add(key)
         parents = _parents(a.config.get(key)) | _parents(b.config.get(key))
         changes.derived[key] = sorted(parents & changes.config.keys() - {key})
+
+
+def _watched(run: Run, key: str) -> bool:
+    """Whether no read of a key can have been missed: the config is a scope's, handed to a function
+    of that scope. A plain mapping tells nothing, and neither do reads before the run opened."""
+    entry = run.config.get(key)
+    by_scope = any(call.kind == "scope" for call in run.calls)
+    return entry is None or (by_scope and bool(entry["history"]))
 
 
 def _last_reads(calls: Iterable[CallRecord]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -116,7 +117,10 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Render as the JSON answer holds it."""
-        return {"metric": self.metric, "a": self.a, "b": self.b, "delta": self.b - self.a}
+        values = {"a": self.a, "b": self.b, "delta": self.b - self.a}
+        # JSON has no NaN and no infinity; their names are what a reader expects to see.
+        shown = {name: v if math.isfinite(v) else str(v) for name, v in values.items()}
+        return {"metric": self.metric, **shown}
 
 
 @dataclass(frozen=True)

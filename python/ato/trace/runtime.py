@@ -14,6 +14,8 @@ from typing import Any
 
 from ato import events
 from ato.events import CallRecord, Draw, Frame, Leaf, OpenRun
+from ato.fingerprints import observe
+from ato.fingerprints.generators import states
 from ato.trace.schedule import is_scheduled
 from ato.trace.static import Registration, passed_code, register
 
@@ -266,7 +268,7 @@ def _begin(
             _observe_inputs(watch, call, args, kwargs)
         else:
             call.gaps.append("inputs: left unwatched (inputs=False)")
-        call.before = _generator_states()
+        call.before = states()
     except Exception as error:  # noqa: BLE001 (a tracer never stops the run)
         call.gaps.append(f"inputs: {error}")
         events.report_failure(registration.trace_id, error)
@@ -277,8 +279,6 @@ def _begin(
 def _observe_inputs(
     watch: _Watch, call: _Call, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
-    from ato.fingerprints import observe  # loads on first use
-
     code = watch.registration.code
     things: list[object] = []
     sources = list(watch.parameters.named(args, kwargs))
@@ -309,7 +309,7 @@ def _end(watch: _Watch, call: _Call | None, result: object, error: BaseException
         return
     duration = time.perf_counter() - call.started
     try:
-        draws = _draws(call.before, _generator_states())
+        draws = _draws(call.before, states())
         output: dict[str, Leaf] = {}
         gaps: list[str] = []
         if error is None:
@@ -376,8 +376,6 @@ def _mutated(call: _Call) -> dict[str, Leaf]:
     """Observe the mutable inputs again; what differs now is part of what the call gave back."""
     if not call.mutable:
         return {}
-    from ato.fingerprints import observe  # loaded by now
-
     changed: dict[str, Leaf] = {}
     for path, value in call.mutable:
         for leaf_path, leaf in observe(value, path).leaves.items():
@@ -408,16 +406,8 @@ def _emit_bare(frame: Frame, run: OpenRun, error: BaseException | None) -> None:
 
 
 def _observed(path: str, value: object) -> tuple[dict[str, Leaf], list[str]]:
-    from ato.fingerprints import observe  # loads on first use
-
     seen = observe(value, path)
     return seen.leaves, seen.gaps
-
-
-def _generator_states() -> dict[str, str]:
-    from ato.fingerprints.generators import states  # loads on first use
-
-    return states()
 
 
 def _draws(before: dict[str, str], after: dict[str, str]) -> dict[str, Draw]:
@@ -441,6 +431,6 @@ def describe_error(error: BaseException) -> str:
 
 def start_states(run: OpenRun) -> None:
     """Give a run that opens the states of the random generators as they are now, and at its end."""
-    states = _generator_states()
-    run.recorder.on_start_state(states)
-    run.draws = lambda: _draws(states, _generator_states())
+    start = states()
+    run.recorder.on_start_state(start)
+    run.draws = lambda: _draws(start, states())

@@ -6,12 +6,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ato import events
-
-if TYPE_CHECKING:
-    from ato.code import CodeFingerprint
+from ato.code import (
+    CodeFingerprint,
+    capture_source,
+    fingerprint_code,
+    is_project_object,
+    module_body,
+)
 
 __all__ = ["Registration", "passed_code", "register", "register_scope", "run_opened", "trace"]
 
@@ -35,8 +39,6 @@ class Registration:
 
     def fingerprint(self) -> CodeFingerprint:
         """Fingerprint the code as it is now, and keep it."""
-        from ato.code import fingerprint_code  # libcst may load: only when a run needs it
-
         self.code = fingerprint_code(self.fn, roots=self.roots)
         return self.code
 
@@ -56,8 +58,6 @@ def register(
     The source is kept now, so that an edit of the file cannot be taken for what ran; the work of
     fingerprinting is done when a run opens.
     """
-    from ato.code import capture_source  # a room that loads on first use: keeps `import ato` cheap
-
     name = trace_id or default_trace_id(fn)
     places = None if roots is None else [str(root) for root in roots]
     registration = Registration(fn, name, role, places)
@@ -129,8 +129,6 @@ def _code_of_passed(thing: object) -> CodeFingerprint | None:
     known = _passed.get(id(thing))
     if known is not None:
         return known[1]
-    from ato.code import fingerprint_code, is_project_object  # loads on first use
-
     code = fingerprint_code(thing) if is_project_object(thing) else None
     _passed[id(thing)] = (thing, code)
     return code
@@ -146,8 +144,6 @@ def _emit(run: events.OpenRun, registration: Registration) -> None:
 
 
 def _emit_main(run: events.OpenRun, main: ModuleType) -> None:
-    from ato.code import module_body  # loads on first use
-
     code = module_body(main)
     if code is not None:
         run.recorder.on_code(events.CodeRecord("main", "main", code))
