@@ -70,7 +70,7 @@ def _result(a: Run, b: Run, metric: str | None) -> Result | None:
 def _answer(comparison: Comparison, result: Result | None) -> Explanation:
     causes = find_causes(comparison)
     findings = causes.findings()
-    named = {(f.change.factor, f.change.subject) for f in findings}
+    named: set[tuple[str, str]] = {(f.change.factor, f.change.subject) for f in findings}
     return Explanation(
         comparison.a.label,
         comparison.b.label,

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ato.db_routers.sql.reading import Unit
 from ato.events import CallRecord
 from ato.explain.explanation import Change
-from ato.explain.graph import Key, UnitLike
+from ato.explain.graph import Key
 from ato.explain.load import InputFile, Run
 from ato.provenance import Write
 
@@ -159,7 +160,7 @@ def _compare_code(a: Run, b: Run, changes: Changes) -> None:
             changes.cosmetic[key] = _code_change(left, right, "cosmetic")
 
 
-def _code_change(left: UnitLike, right: UnitLike, kind: str | None = None) -> Change:
+def _code_change(left: Unit, right: Unit, kind: str | None = None) -> Change:
     if kind is None:
         kind = "value" if right.kind == "value" else "logic"
     lines, line_a, line_b = _line_diff(left, right)
@@ -175,7 +176,7 @@ def _code_change(left: UnitLike, right: UnitLike, kind: str | None = None) -> Ch
     )
 
 
-def _line_diff(left: UnitLike, right: UnitLike) -> tuple[list[str], int, int]:
+def _line_diff(left: Unit, right: Unit) -> tuple[list[str], int, int]:
     """The lines that differ, `-` and `+`, and the line of the first of them in each file."""
     whole = right.kind == "module"
     old = (left.normalised if whole else left.text).splitlines()

@@ -5,29 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from ato.db_routers.sql.reading import Unit
 from ato.events import CallRecord
 
-__all__ = ["CodeGraph", "Key", "Root", "UnitLike"]
+__all__ = ["CodeGraph", "Key", "Root"]
 
 Key = tuple[str, str]
-
-
-class UnitLike(Protocol):
-    """What is read of a code unit here; the store's units and the tracer's both have it."""
-
-    module: str
-    name: str
-    kind: str
-    file: str
-    line: int
-    text: str
-    normalised: str
-    logic: str
-    deep: str
-    value: str | None
-    traced: str | None
 
 
 @dataclass
@@ -46,11 +30,11 @@ class Root:
 class CodeGraph:
     """Every unit of code that a run knows, by module and name, and who refers to whom."""
 
-    units: dict[Key, UnitLike] = field(default_factory=dict)
+    units: dict[Key, Unit] = field(default_factory=dict)
     edges: dict[Key, set[Key]] = field(default_factory=dict)
     roots: list[Root] = field(default_factory=list)
 
-    def add(self, root: Root, units: Iterable[UnitLike], edges: Iterable[tuple[int, int]]) -> None:
+    def add(self, root: Root, units: Iterable[Unit], edges: Iterable[tuple[int, int]]) -> None:
         """Merge the closure of one registered function into the graph."""
         keys: list[Key] = []
         for unit in units:
