@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import textwrap
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -385,3 +387,18 @@ def _without_names(text: str) -> str:
         if isinstance(node, ast.Name) and node.id in ("a", "b", "c"):
             node.id = "local"
     return ast.dump(tree)
+
+
+def test_the_logic_of_format_1_stays():
+    """Every kind of syntax has the digest that was released, whatever Python and libcst are."""
+    golden = Path(__file__).parent.parent / "golden"
+    text = (golden / "code_sample.txt").read_text(encoding="utf-8")
+    expected = json.loads((golden / "code_logic.json").read_text(encoding="utf-8"))
+    found = {f"{d.kind} {d.name}": [] for d in define(text).definitions}
+    for d in define(text).definitions:
+        found[f"{d.kind} {d.name}"].append(d.own)
+        for decorator in d.decorators:
+            found.setdefault(f"decorator {decorator.callee} of {d.name}", []).append(
+                decorator.logic
+            )
+    assert found == expected

@@ -10,11 +10,8 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from ato.code import cache
 
@@ -36,14 +33,13 @@ _ATO = os.path.realpath(Path(__file__).parent.parent)
 
 def project_roots() -> Roots:
     """The folders whose code is the project's: the entry script's, the current, editable installs."""
+    folders = []
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    roots = []
     if main:
-        roots.append(str(Path(main).resolve().parent))
+        folders.append(_parent(main))
     with suppress(FileNotFoundError):  # the current folder was removed; nothing lies in it
-        roots.append(str(Path.cwd().resolve()))
-    roots.extend(_editable_roots(tuple(sys.path)))
-    return tuple(dict.fromkeys(roots))
+        folders.append(_real(os.getcwd()))  # noqa: PTH109 (asked for every function)
+    return tuple(dict.fromkeys((*folders, *_editable_roots(tuple(sys.path)))))
 
 
 def is_project_file(path: str | Path, roots: Sequence[str | Path] | None = None) -> bool:
@@ -55,6 +51,7 @@ def is_project_file(path: str | Path, roots: Sequence[str | Path] | None = None)
     return _is_project_file(_real(os.fspath(path)), _given(roots), tuple(sys.path))
 
 
+@functools.lru_cache(maxsize=10_000)
 def relative_path(path: str, roots: Roots) -> str:
     """The path from the first root that holds it, in POSIX form; the path itself under none."""
     real = _real(path)
@@ -91,6 +88,11 @@ def _given(roots: Sequence[str | Path] | None) -> Roots:
     if roots is None:
         return project_roots()
     return tuple(_real(os.fspath(root)) for root in roots)
+
+
+@functools.cache
+def _parent(path: str) -> str:
+    return str(Path(path).resolve().parent)
 
 
 @functools.cache
@@ -142,6 +144,8 @@ def _infos(folder: str) -> Iterator[Path]:
 
 
 def _files_of(info: Path) -> Iterator[str]:
+    from importlib import metadata  # slow to import, and seldom needed
+
     for file in metadata.PathDistribution(info).files or ():
         yield os.path.realpath(str(file.locate()))
 
@@ -163,10 +167,17 @@ def _editable_target(info: Path) -> str | None:
     try:
         data = json.loads((info / "direct_url.json").read_bytes())
         if data["dir_info"]["editable"]:
-            return os.path.realpath(url2pathname(urlparse(data["url"]).path))
+            return os.path.realpath(_path_of_url(data["url"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # an ordinary install: most have no such file
     return None
+
+
+def _path_of_url(url: str) -> str:
+    from urllib.parse import urlparse  # slow to import, and seldom needed
+    from urllib.request import url2pathname
+
+    return url2pathname(urlparse(url).path)
 
 
 def _pth_folders(folder: str) -> Iterator[str]:
@@ -193,6 +204,8 @@ def _provided(search: tuple[str, ...]) -> dict[str, list[str]]:
     key = hashlib.sha256(repr(("distributions", stamps)).encode()).hexdigest()
     found = cache.load(key)
     if found is None:
+        from importlib import metadata  # slow to import, and seldom needed
+
         found = {top: sorted(set(d)) for top, d in metadata.packages_distributions().items()}
         cache.store(key, found)
     return found
