@@ -11,7 +11,6 @@ import os
 import re
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -189,6 +188,23 @@ class Frame:
         self.reads = [Read(key, fingerprint, 0) for key, fingerprint in last.items()]
         self.skipped = {}
 
+    def record(self) -> CallRecord:
+        """Close the call: the record of what its frame knows, next in the order of completion."""
+        run = self.run
+        assert run is not None
+        return CallRecord(
+            kind=self.kind,
+            trace_id=self.trace_id,
+            ident=self.ident,
+            parent=None if self.parent is None else self.parent.ident,
+            index=self.index,
+            sequence=run.next_sequence(),
+            started=self.started,
+            thread=thread_role(),
+            reads=self.reads,
+            skipped=self.skipped,
+        )
+
     def note_read(self, key: str, value: object, fingerprint: Callable[[Any], str]) -> None:
         """Remember that `key` was read here with `value`; a repeated equal read is kept once."""
         # Only plain immutable values may be recognised by identity: a list that was read before
@@ -222,7 +238,7 @@ class OpenRun:
         # What tracers failed to see; goes into the run's own record.
         self.gaps: list[str] = []
         self._idents = itertools.count()
-        self._indices: Counter[str] = Counter()
+        self._indices: dict[str, itertools.count[int]] = {}
         self._lock = threading.Lock()
         self.root = Frame("run", "run", None)
         self.root.enter(self)
@@ -233,10 +249,11 @@ class OpenRun:
 
     def next_index(self, trace_id: str) -> int:
         """Number the calls of one trace id: 0, 1, …."""
-        with self._lock:
-            index = self._indices[trace_id]
-            self._indices[trace_id] = index + 1
-            return index
+        counter = self._indices.get(trace_id)
+        if counter is None:
+            # Of two threads that come here at once, both get the counter that was put in first.
+            counter = self._indices.setdefault(trace_id, itertools.count())
+        return next(counter)
 
     def next_sequence(self) -> int:
         """Number the calls in the order in which they complete."""
@@ -394,21 +411,10 @@ def _announce(run: OpenRun) -> None:
 def _emit_open_frames(run: OpenRun) -> None:
     frames = [frame for frame in _stack() if frame.run is run and frame is not run.root]
     for frame in [*frames, run.root]:
-        run.recorder.on_call(
-            CallRecord(
-                kind=frame.kind,
-                trace_id=frame.trace_id,
-                ident=frame.ident,
-                parent=None if frame.parent is None else frame.parent.ident,
-                index=frame.index,
-                sequence=run.next_sequence(),
-                started=frame.started,
-                reads=frame.reads,
-                random=run.draws() if frame is run.root else {},
-                skipped=frame.skipped,
-                gaps=run.gaps if frame is run.root else [],
-            )
-        )
+        record = frame.record()
+        if frame is run.root:
+            record.random, record.gaps = run.draws(), run.gaps
+        run.recorder.on_call(record)
         frame.run = None
 
 

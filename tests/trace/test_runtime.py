@@ -389,3 +389,73 @@ def test_code_is_registered_when_a_run_opens_and_afterwards() -> None:
     ids = [code.trace_id for code in recorder.codes]
     assert "early" in ids
     assert "late" in ids
+
+
+def test_a_run_that_opens_inside_a_traced_function_takes_it_in() -> None:
+    """A traced call entered before the run opened encloses the run's calls."""
+    inner = runtime_trace(lambda: 1, trace_id="opened_inner")
+    recorder = ListRecorder()
+
+    def body():
+        run = events.open_run(recorder)
+        inner()
+        return run
+
+    events.close_run(runtime_trace(body, trace_id="opener")())
+    (around,) = recorder.of("opener")
+    assert one(recorder, "opened_inner").parent == around.ident
+    assert around.parent == 0
+
+
+def test_a_tracer_that_fails_says_so_once_and_gets_out_of_the_way() -> None:
+    """An `inspect_fn` that raises costs the record its output, not the run its result."""
+
+    def broken(result):
+        raise RuntimeError("cannot look")
+
+    config = ADict(lr=0.1)
+    traced = runtime_trace(lambda: config.lr, trace_id="unlucky", inspect_fn=broken)
+    with recording() as recorder:
+        with pytest.warns(RuntimeWarning, match="Ato stopped watching unlucky: RuntimeError"):
+            assert traced() == 0.1
+        assert traced() == 0.1
+    first, _second = recorder.of("unlucky")
+    assert first.output == {}
+    assert [read.key for read in first.reads] == ["lr"]
+    assert recorder.calls[-1].gaps == ["unlucky: RuntimeError: cannot look"]
+
+
+def test_training_is_bit_identical_with_tracing_and_without() -> None:
+    """A torch training with dropout and shuffling ends with the same weights, bit for bit."""
+    torch = pytest.importorskip("torch")
+
+    def train(wrap):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.ReLU(), torch.nn.Linear(8, 1)
+        )
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        data = torch.utils.data.TensorDataset(torch.randn(32, 4), torch.randn(32, 1))
+        loader = torch.utils.data.DataLoader(data, batch_size=8, shuffle=True)
+
+        def step(model, x, y):
+            loss = torch.nn.functional.mse_loss(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step = wrap(step)
+        for _ in range(3):
+            for x, y in loader:
+                step(model, x, y)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    plain = train(lambda step: step)
+    with recording() as recorder:
+        traced = train(lambda step: runtime_trace(step, trace_id="torch_step"))
+    assert torch.equal(plain, traced)
+    assert len(recorder.of("torch_step")) == 12
+    first = recorder.of("torch_step")[0]
+    assert first.random["torch"].before != first.random["torch"].after
+    assert any(path.startswith("model") and "weight" in path for path in first.mutated)

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Token
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ato import events
 from ato.events import CallRecord, Draw, Frame, Leaf, OpenRun
@@ -23,6 +23,7 @@ __all__ = ["record", "runtime_trace", "scope_call"]
 
 _IMMUTABLE = frozenset({type(None), bool, int, float, complex, str, bytes})
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
+_ERROR_LENGTH = 2000  # characters of an exception that are kept
 
 
 class _Watch:
@@ -71,29 +72,139 @@ class _Parameters:
 
 
 class _Call:
-    """A call that is being recorded: its frame, and what was known before it ran."""
+    """One call of a watched function: a context manager around its execution.
+
+    Leaving takes down the result, which the caller puts into `result`, or the exception.
+    """
 
     __slots__ = (
-        "before",
-        "frame",
-        "gaps",
-        "inputs",
-        "mutable",
-        "passed",
-        "run",
-        "started",
-        "token",
+        "_before",
+        "_discarded",
+        "_frame",
+        "_gaps",
+        "_inputs",
+        "_mutable",
+        "_passed",
+        "_run",
+        "_started",
+        "_token",
+        "_watch",
+        "result",
     )
 
-    def __init__(self, run: OpenRun | None, frame: Frame) -> None:
-        self.run = run
-        self.frame = frame
-        self.inputs: dict[str, Leaf] = {}
-        self.mutable: list[tuple[str, object]] = []
-        self.gaps: list[str] = []
-        self.passed: list[str] = []
-        self.before: dict[str, str] = {}
-        self.started = 0.0
+    _token: Token[Frame | None]
+
+    def __init__(self, watch: _Watch, run: OpenRun | None, frame: Frame) -> None:
+        self._watch = watch
+        self._run = run
+        self._frame = frame
+        self._discarded = False
+        self._inputs: dict[str, Leaf] = {}
+        self._mutable: list[tuple[str, object]] = []
+        self._gaps: list[str] = []
+        self._passed: list[str] = []
+        self._before: dict[str, str] = {}
+        self._started = 0.0
+        self.result: Any = None
+
+    def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take down what goes in; without an open run nothing is taken down."""
+        run = self._run
+        if run is None:
+            return
+        try:
+            if self._watch.inputs:
+                self._observe_inputs(run, args, kwargs)
+            else:
+                self._gaps.append("inputs: left unwatched (inputs=False)")
+            self._before = states()
+        except Exception as error:  # noqa: BLE001 (a tracer never stops the run)
+            self._gaps.append(f"inputs: {error}")
+            events.report_failure(self._frame.trace_id, error)
+
+    def step(self, resume: Callable[[], Any]) -> Any:
+        """Run a generator up to its next value; where it ends there is nothing to record."""
+        with self:
+            try:
+                self.result = resume()
+            except StopIteration:
+                self._discarded = True
+                raise
+        return self.result
+
+    def __enter__(self) -> Self:
+        self._token = events.push_frame(self._frame)
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        duration = time.perf_counter() - self._started
+        events.pop_frame(self._token)
+        # A run may have opened inside the call, and taken the frame in.
+        run = self._frame.run
+        if run is None or self._discarded:
+            return
+        if self._run is None:
+            _emit_bare(self._frame, run, error)
+            return
+        try:
+            self._emit(run, error, duration)
+        except Exception as failure:  # noqa: BLE001 (a tracer never stops the run)
+            events.report_failure(self._frame.trace_id, failure)
+            # What it read still counts.
+            _emit_bare(self._frame, run, error)
+
+    def _observe_inputs(self, run: OpenRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        code = self._watch.registration.code
+        things: list[object] = []
+        sources = list(self._watch.parameters.named(args, kwargs))
+        if code is not None:
+            for ref in code.state:
+                try:
+                    sources.append((ref.label, ref.get()))
+                except Exception as error:  # noqa: BLE001 (an unbound global is a gap, not a failure)
+                    self._gaps.append(f"{ref.label}: {type(error).__name__}: {error}")
+        for path, value in sources:
+            seen = observe(value, path)
+            self._inputs.update(seen.leaves)
+            self._gaps.extend(seen.gaps)
+            things.extend(seen.code)
+            if type(value) not in _IMMUTABLE:
+                self._mutable.append((path, value))
+        if things:
+            self._passed = passed_code(run, things)
+
+    def _emit(self, run: OpenRun, error: BaseException | None, duration: float) -> None:
+        watch = self._watch
+        draws = _draws(self._before, states())
+        output: dict[str, Leaf] = {}
+        if error is None:
+            shown = self.result if watch.inspect_fn is None else watch.inspect_fn(self.result)
+            seen = observe(shown, "output")
+            output = seen.leaves
+            self._gaps.extend(seen.gaps)
+        mutated = self._mutated()
+        record = self._frame.record()
+        record.code = None if watch.registration.code is None else watch.registration.code.deep
+        record.passed = self._passed
+        record.inputs = self._inputs
+        record.mutated = mutated
+        record.random = draws
+        record.output = output
+        record.gaps = self._gaps
+        record.duration = duration
+        _set_outcome(record, error)
+        run.recorder.on_call(record)
+
+    def _mutated(self) -> dict[str, Leaf]:
+        """Observe the mutable inputs again; what differs now is part of what the call gave back."""
+        changed: dict[str, Leaf] = {}
+        for path, value in self._mutable:
+            for leaf_path, leaf in observe(value, path).leaves.items():
+                before = self._inputs.get(leaf_path)
+                if before is None or before.fingerprint != leaf.fingerprint:
+                    changed[leaf_path] = leaf
+        return changed
 
 
 def runtime_trace(
@@ -143,10 +254,12 @@ def record(name: str, value: object) -> None:
     frame = Frame("value", name, events.current_frame())
     frame.enter(run)
     if not is_scheduled(frame.index, None):
-        _note_skipped(frame)
+        _note_skipped(frame.parent, name)
         return
-    call = _Call(run, frame)
-    _emit(call, *_observed(name, value), outcome="returned", error=None, draws={})
+    seen = observe(value, name)
+    kept = frame.record()
+    kept.output, kept.gaps = seen.leaves, seen.gaps
+    run.recorder.on_call(kept)
 
 
 @contextmanager
@@ -171,19 +284,22 @@ def scope_call(registration: Registration) -> Iterator[None]:
             leave(failure)
 
 
+def start_states(run: OpenRun) -> None:
+    """Give a run that opens the states of the random generators as they are now, and at its end."""
+    start = states()
+    run.recorder.on_start_state(start)
+    run.draws = lambda: _draws(start, states())
+
+
 def _traced_function(fn: Callable[..., Any], watch: _Watch) -> Callable[..., Any]:
     @wraps(fn)
     def traced(*args: Any, **kwargs: Any) -> Any:
-        call, token = _begin(watch, args, kwargs)
-        try:
-            result = fn(*args, **kwargs)
-        except BaseException as error:
-            events.pop_frame(token)
-            _end(watch, call, None, error)
-            raise
-        events.pop_frame(token)
-        _end(watch, call, result, None)
-        return result
+        call = _begin(watch, args, kwargs)
+        if call is None:
+            return fn(*args, **kwargs)
+        with call:
+            call.result = fn(*args, **kwargs)
+        return call.result
 
     return traced
 
@@ -191,16 +307,12 @@ def _traced_function(fn: Callable[..., Any], watch: _Watch) -> Callable[..., Any
 def _traced_coroutine(fn: Callable[..., Any], watch: _Watch) -> Callable[..., Any]:
     @wraps(fn)
     async def traced(*args: Any, **kwargs: Any) -> Any:
-        call, token = _begin(watch, args, kwargs)
-        try:
-            result = await fn(*args, **kwargs)
-        except BaseException as error:
-            events.pop_frame(token)
-            _end(watch, call, None, error)
-            raise
-        events.pop_frame(token)
-        _end(watch, call, result, None)
-        return result
+        call = _begin(watch, args, kwargs)
+        if call is None:
+            return await fn(*args, **kwargs)
+        with call:
+            call.result = await fn(*args, **kwargs)
+        return call.result
 
     return traced
 
@@ -209,205 +321,59 @@ def _traced_generator(fn: Callable[..., Any], watch: _Watch) -> Callable[..., An
     @wraps(fn)
     def traced(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         steps = fn(*args, **kwargs)
-        resume: Callable[[], Any] = lambda: next(steps)  # noqa: E731 (rebound on every step)
+        resume: Callable[[], Any] = partial(next, steps)
         while True:
-            call, token = _begin(watch, args, kwargs)
+            call = _begin(watch, args, kwargs)
             try:
-                value = resume()
+                value = resume() if call is None else call.step(resume)
             except StopIteration as stop:
-                events.pop_frame(token)
                 return stop.value
-            except BaseException as error:
-                events.pop_frame(token)
-                _end(watch, call, None, error)
-                raise
-            events.pop_frame(token)
-            _end(watch, call, value, None)
             try:
-                sent = yield value
-                resume = _sender(steps, sent)
+                resume = partial(steps.send, (yield value))
             except GeneratorExit:
                 steps.close()
                 raise
             except BaseException as error:  # noqa: BLE001 (handed on to the traced generator)
-                resume = _thrower(steps, error)
+                resume = partial(steps.throw, error)
 
     return traced
 
 
-def _sender(steps: Generator[Any, Any, Any], value: object) -> Callable[[], Any]:
-    return lambda: steps.send(value)
+def _begin(watch: _Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
+    """Open a call, and observe what goes in; `None` if the schedule skips it.
 
-
-def _thrower(steps: Generator[Any, Any, Any], error: BaseException) -> Callable[[], Any]:
-    return lambda: steps.throw(error)
-
-
-def _begin(
-    watch: _Watch, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[_Call | None, Token[Frame | None]]:
-    """Open a frame, and take down the state before the call if this call is scheduled."""
+    What a skipped call reads belongs to the function around it, so that it needs no frame.
+    """
     if watch.init_fn is not None:
         watch.init_fn()
-    registration = watch.registration
+    trace_id = watch.registration.trace_id
     parent = events.current_frame()
     run = events.current_run()
-    frame = Frame("call", registration.trace_id, parent)
     if run is None:
-        # A run may open inside this call, and then takes the frame in.
-        return _Call(None, frame), events.push_frame(frame)
-    index = run.next_index(registration.trace_id)
+        return _Call(watch, None, Frame("call", trace_id, parent))
+    index = run.next_index(trace_id)
     if not is_scheduled(index, watch.every):
-        # What a skipped call reads belongs to the function around it.
-        _note_skipped(frame)
-        return None, events.push_frame(parent or frame)
+        _note_skipped(parent, trace_id)
+        return None
+    frame = Frame("call", trace_id, parent)
     frame.take_place(run, index)
-    call = _Call(run, frame)
-    try:
-        if watch.inputs:
-            _observe_inputs(watch, call, args, kwargs)
-        else:
-            call.gaps.append("inputs: left unwatched (inputs=False)")
-        call.before = states()
-    except Exception as error:  # noqa: BLE001 (a tracer never stops the run)
-        call.gaps.append(f"inputs: {error}")
-        events.report_failure(registration.trace_id, error)
-    call.started = time.perf_counter()
-    return call, events.push_frame(frame)
-
-
-def _observe_inputs(
-    watch: _Watch, call: _Call, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    code = watch.registration.code
-    things: list[object] = []
-    sources = list(watch.parameters.named(args, kwargs))
-    if code is not None:
-        for ref in code.state:
-            try:
-                sources.append((ref.label, ref.get()))
-            except Exception as error:  # noqa: BLE001 (an unbound global is a gap, not a failure)
-                call.gaps.append(f"{ref.label}: {type(error).__name__}: {error}")
-    for path, value in sources:
-        seen = observe(value, path)
-        call.inputs.update(seen.leaves)
-        call.gaps.extend(seen.gaps)
-        things.extend(seen.code)
-        if type(value) not in _IMMUTABLE:
-            call.mutable.append((path, value))
-    if things and call.run is not None:
-        call.passed = passed_code(call.run, things)
-
-
-def _end(watch: _Watch, call: _Call | None, result: object, error: BaseException | None) -> None:
-    """Take down what the call gave back and changed, and hand the record on."""
-    if call is None:
-        return
-    if call.run is None:
-        if call.frame.run is not None:
-            _emit_bare(call.frame, call.frame.run, error)
-        return
-    duration = time.perf_counter() - call.started
-    try:
-        draws = _draws(call.before, states())
-        output: dict[str, Leaf] = {}
-        gaps: list[str] = []
-        if error is None:
-            shown = result if watch.inspect_fn is None else watch.inspect_fn(result)
-            output, gaps = _observed("output", shown)
-        _emit(
-            call,
-            output,
-            gaps,
-            outcome="returned" if error is None else "raised",
-            error=None if error is None else describe_error(error),
-            draws=draws,
-            code=None if watch.registration.code is None else watch.registration.code.deep,
-            duration=duration,
-        )
-    except Exception as failure:  # noqa: BLE001 (a tracer never stops the run)
-        events.report_failure(watch.registration.trace_id, failure)
-        # What it read still counts.
-        _emit_bare(call.frame, call.run, error)
-
-
-def _emit(
-    call: _Call,
-    output: dict[str, Leaf],
-    gaps: list[str],
-    *,
-    outcome: Any,
-    error: str | None,
-    draws: dict[str, Draw],
-    code: str | None = None,
-    duration: float = 0.0,
-) -> None:
-    frame, run = call.frame, call.run
-    if run is None:
-        return
-    mutated = _mutated(call)
-    run.recorder.on_call(
-        CallRecord(
-            kind=frame.kind,
-            trace_id=frame.trace_id,
-            ident=frame.ident,
-            parent=None if frame.parent is None else frame.parent.ident,
-            index=frame.index,
-            sequence=run.next_sequence(),
-            started=frame.started,
-            thread=events.thread_role(),
-            code=code,
-            passed=call.passed,
-            inputs=call.inputs,
-            mutated=mutated,
-            reads=frame.reads,
-            random=draws,
-            output=output,
-            outcome=outcome,
-            error=error,
-            skipped=frame.skipped,
-            gaps=call.gaps + gaps,
-            duration=duration,
-        )
-    )
-
-
-def _mutated(call: _Call) -> dict[str, Leaf]:
-    """Observe the mutable inputs again; what differs now is part of what the call gave back."""
-    if not call.mutable:
-        return {}
-    changed: dict[str, Leaf] = {}
-    for path, value in call.mutable:
-        for leaf_path, leaf in observe(value, path).leaves.items():
-            before = call.inputs.get(leaf_path)
-            if before is None or before.fingerprint != leaf.fingerprint:
-                changed[leaf_path] = leaf
-    return changed
+    call = _Call(watch, run, frame)
+    call.observe(args, kwargs)
+    return call
 
 
 def _emit_bare(frame: Frame, run: OpenRun, error: BaseException | None) -> None:
     """Hand on a call of which only the place, the reads and the outcome are known."""
-    run.recorder.on_call(
-        CallRecord(
-            kind=frame.kind,
-            trace_id=frame.trace_id,
-            ident=frame.ident,
-            parent=None if frame.parent is None else frame.parent.ident,
-            index=frame.index,
-            sequence=run.next_sequence(),
-            started=frame.started,
-            thread=events.thread_role(),
-            reads=frame.reads,
-            outcome="returned" if error is None else "raised",
-            error=None if error is None else describe_error(error),
-            skipped=frame.skipped,
-        )
-    )
+    record = frame.record()
+    _set_outcome(record, error)
+    run.recorder.on_call(record)
 
 
-def _observed(path: str, value: object) -> tuple[dict[str, Leaf], list[str]]:
-    seen = observe(value, path)
-    return seen.leaves, seen.gaps
+def _set_outcome(record: CallRecord, error: BaseException | None) -> None:
+    if error is not None:
+        record.outcome = "raised"
+        # An address is another one in every process.
+        record.error = _ADDRESS.sub("0x…", f"{type(error).__name__}: {error}"[:_ERROR_LENGTH])
 
 
 def _draws(before: dict[str, str], after: dict[str, str]) -> dict[str, Draw]:
@@ -418,19 +384,6 @@ def _draws(before: dict[str, str], after: dict[str, str]) -> dict[str, Draw]:
     return {name: Draw(before.get(name, ""), state) for name, state in after.items()}
 
 
-def _note_skipped(frame: Frame) -> None:
-    if frame.parent is not None:
-        skipped = frame.parent.skipped
-        skipped[frame.trace_id] = skipped.get(frame.trace_id, 0) + 1
-
-
-def describe_error(error: BaseException) -> str:
-    """Say an exception as text that is the same in every process: addresses are left out."""
-    return _ADDRESS.sub("0x…", f"{type(error).__name__}: {error}"[:2000])
-
-
-def start_states(run: OpenRun) -> None:
-    """Give a run that opens the states of the random generators as they are now, and at its end."""
-    start = states()
-    run.recorder.on_start_state(start)
-    run.draws = lambda: _draws(start, states())
+def _note_skipped(parent: Frame | None, trace_id: str) -> None:
+    if parent is not None:
+        parent.skipped[trace_id] = parent.skipped.get(trace_id, 0) + 1
