@@ -427,7 +427,7 @@ def test_a_tracer_that_fails_says_so_once_and_gets_out_of_the_way() -> None:
 
 def test_training_is_bit_identical_with_tracing_and_without() -> None:
     """A torch training with dropout and shuffling ends with the same weights, bit for bit."""
-    torch = pytest.importorskip("torch")
+    import torch
 
     def train(wrap):
         torch.manual_seed(0)
