@@ -91,7 +91,9 @@ def encode(value: Any, reduce: Reduce = no_reduce) -> bytes:
     return _encode(value, reduce, ())
 
 
-def _encode(value: Any, reduce: Reduce, above: tuple[tuple[Any, int], ...], depth: int = 0) -> bytes:
+def _encode(
+    value: Any, reduce: Reduce, above: tuple[tuple[Any, int], ...], depth: int = 0
+) -> bytes:
     kind = type(value)
     if value is None:
         return item("none", b"")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_encoder import structure, structure_digest
 
 from ato._core import digest_structure
 from ato.adict import ADict
 from ato.exceptions import UnsupportedValueError
+from reference_encoder import structure, structure_digest
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "digests_format_1.json").read_text("utf-8"))
 
@@ -21,11 +21,13 @@ items = st.sampled_from([None, True, 1, 2, 1.5, "a", "b", b"x", 1j])
 keys = st.sampled_from(["a", "b", "a.b", "c", 1, (1, "a"), None]) | st.text(max_size=3)
 configs = st.recursive(
     items,
-    lambda inner: st.lists(inner, max_size=5)
-    | st.lists(inner, max_size=5).map(tuple)
-    | st.dictionaries(keys, inner, max_size=4)
-    | st.sets(items, max_size=4)
-    | st.frozensets(items, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.lists(inner, max_size=5).map(tuple)
+        | st.dictionaries(keys, inner, max_size=4)
+        | st.sets(items, max_size=4)
+        | st.frozensets(items, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -130,7 +132,9 @@ def test_objects_count_by_kind_and_the_structure_of_their_content() -> None:
 
     assert digest_structure(Number(1), reduce) == digest_structure(Number(2, 3), reduce)
     assert digest_structure(Number(1), reduce) != digest_structure(range(2), reduce)
-    with pytest.raises(UnsupportedValueError, match=r"^value\.a\[0\]: cannot fingerprint a <range>"):
+    with pytest.raises(
+        UnsupportedValueError, match=r"^value\.a\[0\]: cannot fingerprint a <range>"
+    ):
         digest({"a": [range(2)]})
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_encoder import LENGTHS, SCHEMES, encode, no_reduce, value_digest
 
 from ato._core import digest_value
 from ato.adict import ADict
 from ato.exceptions import DepthError, UnsupportedValueError
+from reference_encoder import LENGTHS, SCHEMES, encode, no_reduce, value_digest
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "digests_format_1.json").read_text("utf-8"))
 
@@ -35,13 +35,15 @@ hashable = st.recursive(
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.lists(inner, max_size=4).map(tuple)
-    | st.dictionaries(hashable, inner, max_size=4)
-    | st.sets(hashable, max_size=4)
-    | st.frozensets(hashable, max_size=4)
-    | st.binary(max_size=8).map(bytearray)
-    | st.binary(max_size=8).map(memoryview),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(hashable, inner, max_size=4)
+        | st.sets(hashable, max_size=4)
+        | st.frozensets(hashable, max_size=4)
+        | st.binary(max_size=8).map(bytearray)
+        | st.binary(max_size=8).map(memoryview)
+    ),
     max_leaves=20,
 )
 

@@ -1,7 +1,17 @@
+# ruff: noqa: PYI021 (this is where the extension is described: help() of it is brief)
 """The part of Ato that is written in Rust."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
+
+__all__ = [
+    "digest_buffer",
+    "digest_file",
+    "digest_memory",
+    "digest_structure",
+    "digest_value",
+    "simd_level",
+]
 
 def digest_value(
     value: object,

@@ -151,7 +151,7 @@ def _digest_storage(
     _refuse_unreadable(torch, x)
     if x.is_conj() or x.is_neg():
         x = x.detach().resolve_conj().resolve_neg()
-    if x.device.type != "cpu":
+    if not x.is_cpu:
         x = x.detach().cpu()
     dtype = str(x.dtype).removeprefix("torch.")
     shape = tuple(x.shape)
@@ -171,7 +171,7 @@ def _digest_storage(
             summary,
         )
     except (RuntimeError, ValueError) as error:
-        # Fake tensors, zero tensors and freed storages look like others until they are read.
+        # Zero tensors and freed storages look like others until they are read.
         raise UnsupportedValueError(
             f"cannot fingerprint a <{type(x).__qualname__}> without readable memory ({error}); "
             "pass a tensor that holds its elements"
@@ -183,12 +183,13 @@ def _refuse_unreadable(torch: Any, x: Any) -> None:
     """Raise for tensors that have no elements to read, or not as one block of memory."""
     if x.layout is not torch.strided:
         what = f"{str(x.layout).removeprefix('torch.')} tensor; pass its parts or x.to_dense()"
-    elif x.device.type == "meta":
-        what = "meta tensor, which has no elements; pass one on a real device"
     elif x.is_quantized:
         what = "quantised tensor; pass x.int_repr() and its scale and zero point"
     elif torch._C._functorch.is_functorch_wrapped_tensor(x):
         what = "tensor inside a functorch transform; pass one from outside of it"
+    elif x.untyped_storage().device.type == "meta":
+        # A fake tensor names a real device; its storage does not.
+        what = "meta tensor, which has no elements; pass one on a real device"
     else:
         return
     raise UnsupportedValueError(f"cannot fingerprint a {what}")

@@ -6,6 +6,11 @@
 //! thirds of the speed of the C library. There is one kernel, plain arithmetic on arrays of eight
 //! numbers, which the compiler turns into vector instructions once for each level.
 
+#![expect(
+    clippy::inline_always,
+    reason = "the kernel is compiled for the instructions of the function that it is inlined into"
+)]
+
 use std::sync::OnceLock;
 
 use twox_hash::XxHash3_128;
@@ -242,6 +247,10 @@ fn scramble(sums: &mut Lanes) {
 }
 
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the halves of a product are wanted"
+)]
 fn merged(sums: &Lanes, from: usize, start: u64) -> u64 {
     let secret = secret(from);
     let mut sum = start;
@@ -262,7 +271,7 @@ mod tests {
     #[test]
     fn every_level_gives_the_digest_of_xxh3() {
         let data: Vec<u8> = (0..LEAF + 64)
-            .map(|index| (index * index % 251) as u8)
+            .map(|index| u8::try_from(index * index % 251).unwrap())
             .collect();
         let around = [0, 1, 63, 64, 65, 128, 239, 240, 241, 255, 256, 257];
         let around_blocks = (1..=16).flat_map(|block| {

@@ -232,3 +232,58 @@ fn blake3(elements: &Elements, dtype: &str, shape: &[usize]) -> [u8; 32] {
     }
     *hasher.finalize().as_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both orders of two axes, with rows shorter and longer than a leaf.
+    #[test]
+    fn transposed_arrays_have_the_leaves_of_their_copies() {
+        for (rows, columns, item) in [
+            (3000, 40, 4),
+            (37, 9001, 4),
+            (1030, 1025, 8),
+            (70, 70_000, 1),
+        ] {
+            let bytes = rows * columns * item;
+            let memory: Vec<u8> = (0..=250).cycle().take(bytes).collect();
+            let strides = [item.cast_signed(), (columns * item).cast_signed()];
+            let shape = [columns, rows];
+            let turned = Elements::new(&memory, 0, &shape, &strides, item, 1).unwrap();
+            let mut copy = vec![0; bytes];
+            turned.read(0, &mut copy);
+            let strides = [(rows * item).cast_signed(), item.cast_signed()];
+            let plain = Elements::new(&copy, 0, &shape, &strides, item, 1).unwrap();
+            assert!(plain.contiguous().is_some());
+            for algorithm in [Algorithm::Xxh3, Algorithm::Blake3] {
+                let found = digest(&turned, "x", &shape, algorithm);
+                let expected = digest(&plain, "x", &shape, algorithm);
+                assert_eq!(found.leaves, expected.leaves);
+                assert_eq!(found.root, expected.root);
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_of_leaves_has_each_leaf_once() {
+        let memory = vec![0; 5_000_000];
+        for (shape, strides) in [
+            ([100_usize, 50_000], [1_isize, 100]),
+            ([7, 20_000], [1, 30]),
+            ([50_000, 100], [1, 50_000]),
+        ] {
+            let elements = Elements::new(&memory, 0, &shape, &strides, 1, 1).unwrap();
+            let mut order = leaf_order(&elements);
+            order.sort_unstable();
+            let count = elements.size().div_ceil(LEAF);
+            assert_eq!(order, (0..count).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn an_unknown_algorithm_is_an_error_that_names_it() {
+        let error = "md5".parse::<Algorithm>().unwrap_err();
+        assert!(error.to_string().contains("md5"));
+    }
+}

@@ -450,3 +450,96 @@ impl<'a> Cursor<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Origin, shape, strides, item and unit.
+    type Case = (usize, &'static [usize], &'static [isize], usize, usize);
+
+    /// The elements in C order, one at a time.
+    fn plain(
+        memory: &[u8],
+        origin: usize,
+        shape: &[usize],
+        strides: &[isize],
+        item: usize,
+    ) -> Vec<u8> {
+        let Some((&size, inner)) = shape.split_first() else {
+            return memory[origin..origin + item].to_vec();
+        };
+        (0..size)
+            .flat_map(|index| {
+                let origin = origin.wrapping_add_signed(index.cast_signed() * strides[0]);
+                plain(memory, origin, inner, &strides[1..], item)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_range_of_a_walk_is_that_of_the_elements_in_c_order() {
+        let memory: Vec<u8> = (0..=250).cycle().take(1 << 16).collect();
+        let cases: [(usize, &[usize], &[isize], usize); 9] = [
+            (0, &[], &[], 8),
+            (5, &[300], &[7], 4),
+            (4000, &[300, 2], &[-12, 3], 3),
+            (0, &[40, 30], &[4, 160], 4),
+            (4, &[33, 2, 30], &[4, 2000, 133], 4),
+            (12_000, &[30, 40], &[-8, -240], 8),
+            (0, &[3, 50, 4], &[0, 1, 70], 1),
+            (0, &[20, 1, 30], &[16, 999, 320], 16),
+            (100, &[17, 19], &[20, 340], 20),
+        ];
+        for (origin, shape, strides, item) in cases {
+            let expected = plain(&memory, origin, shape, strides, item);
+            let elements = Elements::new(&memory, origin, shape, strides, item, 1).unwrap();
+            assert_eq!(elements.size(), expected.len());
+            for from in [0, 1, item, expected.len() / 2, expected.len() - 1] {
+                for length in [0, 1, item, 3 * item + 1, expected.len()] {
+                    let length = length.min(expected.len() - from);
+                    let mut block = vec![0; length];
+                    elements.read(from, &mut block);
+                    assert_eq!(
+                        block,
+                        expected[from..from + length],
+                        "{shape:?} {strides:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn swapped_units_are_reversed_wherever_a_range_begins() {
+        let memory: Vec<u8> = (0..64).collect();
+        let elements = Elements::new(&memory, 0, &[8], &[8], 8, 4).unwrap();
+        let mut block = [0; 9];
+        elements.read(2, &mut block);
+        assert_eq!(block, [1, 0, 7, 6, 5, 4, 11, 10, 9]);
+        assert!(elements.contiguous().is_none());
+    }
+
+    #[test]
+    fn a_layout_that_leaves_its_memory_is_an_error() {
+        let memory = [0; 64];
+        let cases: [Case; 9] = [
+            (0, &[9], &[8], 8, 1),
+            (1, &[8], &[8], 8, 1),
+            (0, &[2], &[-8], 8, 1),
+            (80, &[1], &[8], 8, 1),
+            (0, &[2, 2], &[8], 8, 1),
+            (0, &[3], &[isize::MAX], 8, 1),
+            (0, &[1 << 40, 1 << 40], &[0, 0], 8, 1),
+            (0, &[8], &[8], 8, 0),
+            (0, &[8], &[8], 8, 3),
+        ];
+        for (origin, shape, strides, item, swap) in cases {
+            let result = Elements::new(&memory, origin, shape, strides, item, swap);
+            assert!(
+                matches!(result, Err(Error::Layout(_))),
+                "{shape:?} {strides:?}"
+            );
+        }
+    }
+}

@@ -1,5 +1,10 @@
 //! Digests of memory that Python objects own, and of files.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 converts arguments into values of the function's own"
+)]
+
 use std::ffi::CStr;
 use std::path::PathBuf;
 use std::slice;

@@ -30,10 +30,9 @@ impl From<CoreError> for PyErr {
 /// Why a value could not be walked, and where. The way to it is noted from the inside out.
 ///
 /// Boxed, because every level of a walk carries a result.
-pub type Trouble = Box<WalkError>;
+pub struct WalkError(Box<Trouble>);
 
-/// See [`Trouble`].
-pub struct WalkError {
+struct Trouble {
     cause: Cause,
     steps: Vec<String>,
 }
@@ -46,43 +45,43 @@ enum Cause {
 
 impl WalkError {
     /// The value is nested too deeply.
-    pub fn too_deep() -> Trouble {
+    pub fn too_deep() -> Self {
         Cause::TooDeep.into()
     }
 
     /// The value was changed, by a method of its own or by another thread, while it was read.
-    pub fn changed() -> Trouble {
+    pub fn changed() -> Self {
         Cause::Changed.into()
     }
 
     /// Note that the trouble came from the item `[index]`.
-    pub fn in_item(mut self: Box<Self>, index: usize) -> Trouble {
-        self.steps.push(format!("[{index}]"));
+    pub fn in_item(mut self, index: usize) -> Self {
+        self.0.steps.push(format!("[{index}]"));
         self
     }
 
     /// Note that the trouble came from an item of a set, which has no name.
-    pub fn in_set(mut self: Box<Self>) -> Trouble {
-        self.steps.push("{…}".to_owned());
+    pub fn in_set(mut self) -> Self {
+        self.0.steps.push("{…}".to_owned());
         self
     }
 
     /// Note that the trouble came from a key of a mapping.
-    pub fn in_key(mut self: Box<Self>) -> Trouble {
-        self.steps.push(".keys()".to_owned());
+    pub fn in_key(mut self) -> Self {
+        self.0.steps.push(".keys()".to_owned());
         self
     }
 
     /// Note that the trouble came from the value under `key`.
-    pub fn in_entry(mut self: Box<Self>, key: &Bound<'_, PyAny>) -> Trouble {
-        self.steps.push(step(key));
+    pub fn in_entry(mut self, key: &Bound<'_, PyAny>) -> Self {
+        self.0.steps.push(step(key));
         self
     }
 
     /// The Python error, with the path to the value where it is one of Ato's own.
-    pub fn into_py(self: Box<Self>, py: Python<'_>, root: &str) -> PyErr {
+    pub fn into_py(self, py: Python<'_>, root: &str) -> PyErr {
         let path = self.path(root);
-        match self.cause {
+        match self.0.cause {
             Cause::TooDeep => ours(
                 py,
                 "DepthError",
@@ -104,8 +103,8 @@ impl WalkError {
         // Of a very long path the beginning and the end say where to look.
         const SHOWN: usize = 20;
         let mut path = root.to_owned();
-        let left_out = self.steps.len().saturating_sub(SHOWN);
-        for (index, step) in self.steps.iter().rev().enumerate() {
+        let left_out = self.0.steps.len().saturating_sub(SHOWN);
+        for (index, step) in self.0.steps.iter().rev().enumerate() {
             if left_out > 0 && index == SHOWN / 2 {
                 let _ = write!(path, "…({left_out} more)…");
             }
@@ -117,16 +116,14 @@ impl WalkError {
     }
 }
 
-impl From<Cause> for Trouble {
+impl From<Cause> for WalkError {
     fn from(cause: Cause) -> Self {
-        Self::new(WalkError {
-            cause,
-            steps: Vec::new(),
-        })
+        let steps = Vec::new();
+        Self(Box::new(Trouble { cause, steps }))
     }
 }
 
-impl From<PyErr> for Trouble {
+impl From<PyErr> for WalkError {
     fn from(error: PyErr) -> Self {
         Cause::Raised(error).into()
     }

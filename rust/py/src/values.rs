@@ -14,7 +14,7 @@ use pyo3::types::{
     PyMemoryView, PySet, PyString, PyTuple, PyType,
 };
 
-use crate::errors::{CoreError, Trouble, WalkError};
+use crate::errors::{CoreError, WalkError};
 
 /// Levels of containers and objects below the root; more is taken for a mistake.
 const MAX_DEPTH: usize = 1_000;
@@ -195,8 +195,8 @@ impl<'a, 'py> Walk<'a, 'py> {
         &mut self,
         value: &Bound<'_, PyAny>,
         levels: usize,
-        work: impl FnOnce(&mut Self) -> Result<R, Trouble>,
-    ) -> Result<R, Trouble> {
+        work: impl FnOnce(&mut Self) -> Result<R, WalkError>,
+    ) -> Result<R, WalkError> {
         // Contents that stand in their object's place add no level, but must end somewhere too.
         if self.depth + levels > MAX_DEPTH || self.ancestors.len() > 2 * MAX_DEPTH {
             return Err(WalkError::too_deep());
@@ -220,7 +220,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         self.reduce.call1((value,))?.extract()
     }
 
-    fn value<S: Sink>(&mut self, sink: &mut S, value: &Bound<'py, PyAny>) -> Result<(), Trouble> {
+    fn value<S: Sink>(&mut self, sink: &mut S, value: &Bound<'py, PyAny>) -> Result<(), WalkError> {
         let Some(plain) = plain(value, self.configs) else {
             return self.object(sink, value);
         };
@@ -239,7 +239,11 @@ impl<'a, 'py> Walk<'a, 'py> {
         Ok(())
     }
 
-    fn object<S: Sink>(&mut self, sink: &mut S, value: &Bound<'py, PyAny>) -> Result<(), Trouble> {
+    fn object<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        value: &Bound<'py, PyAny>,
+    ) -> Result<(), WalkError> {
         if let Some(depth) = self.met(value) {
             encode::ancestor(sink, depth);
             return Ok(());
@@ -258,7 +262,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         sink: &mut S,
         value: &Bound<'py, PyAny>,
         plain: &Plain<'_, 'py>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), WalkError> {
         if let Some(depth) = self.met(value) {
             encode::ancestor(sink, depth);
             return Ok(());
@@ -282,8 +286,8 @@ impl<'a, 'py> Walk<'a, 'py> {
     fn list(
         &mut self,
         items: &Bound<'py, PyList>,
-        mut each: impl FnMut(&mut Self, &Bound<'py, PyAny>) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        mut each: impl FnMut(&mut Self, &Bound<'py, PyAny>) -> Result<(), WalkError>,
+    ) -> Result<(), WalkError> {
         let length = items.len();
         for (index, item) in items.iter().enumerate() {
             each(self, &item).map_err(|trouble| trouble.in_item(index))?;
@@ -298,8 +302,8 @@ impl<'a, 'py> Walk<'a, 'py> {
     fn tuple(
         &mut self,
         items: &Bound<'py, PyTuple>,
-        mut each: impl FnMut(&mut Self, &Bound<'py, PyAny>) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        mut each: impl FnMut(&mut Self, &Bound<'py, PyAny>) -> Result<(), WalkError>,
+    ) -> Result<(), WalkError> {
         for (index, item) in items.iter().enumerate() {
             each(self, &item).map_err(|trouble| trouble.in_item(index))?;
         }
@@ -311,7 +315,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         sink: &mut S,
         tag: Tag,
         items: Vec<Bound<'py, PyAny>>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), WalkError> {
         let mut bytes = Vec::new();
         let mut ranges = Vec::with_capacity(items.len());
         for item in items {
@@ -327,7 +331,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         Ok(())
     }
 
-    fn dict<S: Sink>(&mut self, sink: &mut S, dict: &Bound<'py, PyDict>) -> Result<(), Trouble> {
+    fn dict<S: Sink>(&mut self, sink: &mut S, dict: &Bound<'py, PyDict>) -> Result<(), WalkError> {
         let entries = self.entries(dict)?;
         encode::header(sink, Tag::Dict, entries.sorted.len());
         for group in entries.groups() {
@@ -356,7 +360,7 @@ impl<'a, 'py> Walk<'a, 'py> {
     }
 
     /// The entries of a mapping in the order of their encoded keys.
-    fn entries(&mut self, dict: &Bound<'py, PyDict>) -> Result<Entries<'py>, Trouble> {
+    fn entries(&mut self, dict: &Bound<'py, PyDict>) -> Result<Entries<'py>, WalkError> {
         // Taken before any key is reduced: that may run the user's code, which may change the dict.
         let items: Vec<_> = dict.iter().collect();
         let mut keys = Vec::with_capacity(32 * items.len());
@@ -375,7 +379,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         &mut self,
         structure: &mut Structure,
         value: &Bound<'py, PyAny>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), WalkError> {
         let plain = if let Ok(mapping) = value.cast::<PyDict>() {
             Some(Plain::Dict(mapping))
         } else {
@@ -400,7 +404,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         structure: &mut Structure,
         value: &Bound<'py, PyAny>,
         plain: Option<&Plain<'_, 'py>>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), WalkError> {
         if let Some(depth) = self.met(value) {
             structure.ancestor(depth);
             return Ok(());
@@ -448,7 +452,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         &mut self,
         structure: &mut Structure,
         dict: &Bound<'py, PyDict>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), WalkError> {
         let entries = self.entries(dict)?;
         structure.mapping(entries.sorted.len());
         for entry in &entries.sorted {
@@ -464,7 +468,7 @@ impl<'a, 'py> Walk<'a, 'py> {
         structure: &mut Structure,
         tag: Tag,
         items: Vec<Bound<'py, PyAny>>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), WalkError> {
         let mut written = structure.begin(tag);
         let mut ends = Vec::with_capacity(items.len());
         for item in items {
