@@ -293,3 +293,50 @@ def test_a_large_value_is_searched_only_so_far(tmp_path, monkeypatch):
     module = load(write_files(tmp_path / "p", {"large.py": text}), "large", monkeypatch)
     code = fingerprint_code(module.train, roots=[tmp_path])
     assert code.gaps == ("large.ITEMS: too large to be searched for code",)
+
+
+def test_a_large_table_of_numbers_is_no_gap(tmp_path, monkeypatch):
+    """A million numbers hold no code and are not searched one by one."""
+    text = "TABLE = list(range(100_000))\ndef train():\n    return TABLE\n"
+    module = load(write_files(tmp_path / "p", {"table.py": text}), "table", monkeypatch)
+    code = fingerprint_code(module.train, roots=[tmp_path])
+    assert not code.gaps
+    assert [state.label for state in code.state] == ["global:TABLE"]
+
+
+def test_what_a_dataclass_makes_is_told_by_its_fields(tmp_path, monkeypatch):
+    """Methods that a class decorator makes from text are no units and no gaps."""
+    text = (
+        "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Point:\n"
+        "    x: int = 1\n    def twice(self):\n        return 2 * self.x\n"
+    )
+    module = load(write_files(tmp_path / "p", {"fields.py": text}), "fields", monkeypatch)
+    code = fingerprint_code(module.Point, roots=[tmp_path])
+    assert {unit.name for unit in code.units} == {"Point", "Point.x", "Point.twice"}
+    assert not code.gaps
+
+
+def test_wrappers_of_the_standard_library_are_seen_through(tmp_path, monkeypatch):
+    """Caches, context managers and single dispatch lead to what they wrap."""
+    text = (
+        "import contextlib, functools\n"
+        "@functools.lru_cache(maxsize=3)\ndef cached(x):\n    return one(x)\n"
+        "@contextlib.contextmanager\ndef around():\n    yield two()\n"
+        "@functools.singledispatch\ndef pick(x):\n    return x\n"
+        "@pick.register(int)\ndef _(x):\n    return three()\n"
+        "def one(x): return x\ndef two(): return 2\ndef three(): return 3\n"
+        "def train():\n    with around():\n        return cached(pick(1))\n"
+    )
+    module = load(write_files(tmp_path / "p", {"wrappers.py": text}), "wrappers", monkeypatch)
+    code = fingerprint_code(module.train, roots=[tmp_path])
+    assert {unit.name for unit in code.units} == {
+        "train",
+        "cached",
+        "around",
+        "pick",
+        "_",
+        "one",
+        "two",
+        "three",
+    }
+    assert not code.gaps

@@ -95,6 +95,9 @@ def name_of(value: Any) -> str:
 def has_source(value: Any) -> bool:
     """Whether a member that no statement of the class binds was written by somebody in a file."""
     for part in code_parts(value) or [value]:
+        # A dataclass makes methods from text, and wraps some in a function that has a file.
+        while hasattr(part, "__wrapped__"):
+            part = part.__wrapped__
         if isinstance(part, FunctionType) and not part.__code__.co_filename.startswith("<"):
             return True
     return False

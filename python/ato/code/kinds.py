@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
+_MANY = 1_000
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque, MappingProxyType)
 
 
@@ -118,11 +119,19 @@ def items_of(value: Any) -> Iterator[tuple[str, Any]] | None:
     """What a container holds, with a label for each; `None` for anything else."""
     if not isinstance(value, _CONTAINERS):
         return None
+    if len(value) > _MANY and _only_scalars(value):
+        # A table of a million numbers holds no code; one number stands for all.
+        return iter([("[…]", 0)])
     if isinstance(value, (dict, MappingProxyType)):
         return _entries(value)
     return (
         ("[]" if isinstance(value, (set, frozenset)) else f"[{n}]", v) for n, v in enumerate(value)
     )
+
+
+def _only_scalars(value: Any) -> bool:
+    items = value.values() if isinstance(value, (dict, MappingProxyType)) else value
+    return set(map(type, items)) <= _SCALARS
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
