@@ -14,7 +14,7 @@ from ato.explain.align import Pair
 from ato.explain.comparison import Comparison, Side
 from ato.explain.divergence import Split, advanced, differing_inputs
 from ato.explain.explanation import Change, Finding
-from ato.explain.graph import Root
+from ato.explain.graph import Key, Root
 
 __all__ = ["Causes", "find_causes"]
 
@@ -174,11 +174,15 @@ class _Search:
 
     def _differing_code(self, a: Side, b: Side) -> Iterator[tuple[Change, list[str]]]:
         through = a.skipped() | b.skipped()
-        for side in (b, a):
+        roots_a, roots_b = a.roots(), b.roots()
+        for side, roots, others in ((b, roots_b, roots_a), (a, roots_a, roots_b)):
             graph = side.run.graph
-            reach = graph.reach(side.roots(), through)
+            reach = graph.reach(roots, through)
             for key in reach:
-                if key in self.changes.code:
+                if key not in self.changes.code:
+                    continue
+                mine, theirs = _logics(roots, key), _logics(others, key)
+                if theirs and mine != theirs:
                     yield self.changes.code[key], graph.path(reach, key)
 
     def _differing_environment(self, a: list[Root], b: list[Root]) -> Iterator[Change]:
@@ -281,7 +285,11 @@ class _Search:
         roots = graph.roots_of(pair.any)
         subject = ".".join(roots[0].key) if roots else pair.any.trace_id
         reach = graph.reach(roots, set(pair.any.skipped))
-        return subject, entropy.source(graph.units[key].text for key in reach)
+        return subject, entropy.source(unit.text for key in reach for unit in graph.units[key])
+
+
+def _logics(roots: list[Root], key: Key) -> set[str]:
+    return {root.units[key].logic for root in roots if key in root.units}
 
 
 def _joined(chain: list[str], path: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from ato.db_routers.sql.reading import Unit
 from ato.events import CallRecord
 from ato.explain.explanation import Change
-from ato.explain.graph import Key
+from ato.explain.graph import Key, Root
 from ato.explain.load import InputFile, Run
 from ato.provenance import Write
 
@@ -150,14 +150,39 @@ def _parents(entry: dict[str, Any] | None) -> set[str]:
 
 
 def _compare_code(a: Run, b: Run, changes: Changes) -> None:
+    derived: list[Key] = []
     # A unit that only one run reaches is an effect: what refers to it has changed, and counts.
-    for key in a.graph.units.keys() & b.graph.units.keys():
-        left, right = a.graph.units[key], b.graph.units[key]
-        if left.logic != right.logic or left.value != right.value:
+    for key in sorted(a.graph.units.keys() & b.graph.units.keys()):
+        old, new = a.graph.units[key], b.graph.units[key]
+        left, right = _without(old, new) or old[0], _without(new, old) or new[0]
+        if left.logic != right.logic:
             changes.code[key] = _code_change(left, right)
+            if left.kind == "value" and left.normalised == right.normalised:
+                derived.append(key)
         elif left.text != right.text and left.kind != "module":
             # The text of a script's body is the whole file, its functions included.
             changes.cosmetic[key] = _code_change(left, right, "cosmetic")
+    for key in derived:
+        # A value that the same statement now binds to another one follows from what it reads.
+        reach = {found for root in b.graph.roots for found in _below(root, key)}
+        if reach & (changes.code.keys() - set(derived)):
+            del changes.code[key]
+
+
+def _without(units: list[Unit], others: list[Unit]) -> Unit | None:
+    """The first unit whose logic the other run does not have."""
+    known = {unit.logic for unit in others}
+    return next((unit for unit in units if unit.logic not in known), None)
+
+
+def _below(root: Root, key: Key) -> set[Key]:
+    seen, stack = {key}, [key]
+    while stack:
+        for target in root.edges.get(stack.pop(), ()):
+            if target not in seen:
+                seen.add(target)
+                stack.append(target)
+    return seen - {key}
 
 
 def _code_change(left: Unit, right: Unit, kind: str | None = None) -> Change:

@@ -106,7 +106,7 @@ class Comparison:
             for side in self.sides(step):
                 graph = side.run.graph
                 for key in graph.reach(side.roots(), None):
-                    yield graph.units[key].text
+                    yield from (unit.text for unit in graph.units[key])
             step = step.parent
 
     @staticmethod

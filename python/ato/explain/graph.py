@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ato.db_routers.sql.reading import Unit
 from ato.events import CallRecord
@@ -16,35 +17,36 @@ Key = tuple[str, str]
 
 @dataclass
 class Root:
-    """A function that a run registered: where its closure starts, and what it could not follow."""
+    """A function that a run registered, and all that it reaches.
+
+    A wrapper or a closure that serves several functions is another unit under the same key in the
+    closure of each, so every root keeps its own.
+    """
 
     trace_id: str
     role: str
     deep: str
     key: Key
+    units: dict[Key, Unit] = field(default_factory=dict)
+    edges: dict[Key, set[Key]] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
     distributions: frozenset[str] = frozenset()
 
 
 @dataclass
 class CodeGraph:
-    """Every unit of code that a run knows, by module and name, and who refers to whom."""
+    """Every function that a run registered, with what each reaches."""
 
-    units: dict[Key, Unit] = field(default_factory=dict)
-    edges: dict[Key, set[Key]] = field(default_factory=dict)
     roots: list[Root] = field(default_factory=list)
 
-    def add(self, root: Root, units: Iterable[Unit], edges: Iterable[tuple[int, int]]) -> None:
-        """Merge the closure of one registered function into the graph."""
-        keys: list[Key] = []
-        for unit in units:
-            key = (unit.module, unit.name)
-            keys.append(key)
-            self.units.setdefault(key, unit)
-            self.edges.setdefault(key, set())
-        for source, target in edges:
-            self.edges[keys[source]].add(keys[target])
-        self.roots.append(root)
+    @cached_property
+    def units(self) -> dict[Key, list[Unit]]:
+        """The units of code by module and name, those that differ under one name side by side."""
+        found: dict[Key, dict[str, Unit]] = {}
+        for root in self.roots:
+            for key, unit in root.units.items():
+                found.setdefault(key, {}).setdefault(unit.logic, unit)
+        return {key: list(by_logic.values()) for key, by_logic in found.items()}
 
     def roots_of(self, record: CallRecord) -> list[Root]:
         """Find the code behind a call record: its function's, and that of what was passed in."""
@@ -69,18 +71,21 @@ class CodeGraph:
         Units of traced functions are entered only if their trace id is in `through`: what they do
         is judged by their own calls. `through=None` enters all of them.
         """
-        found: dict[Key, Key | None] = {root.key: None for root in roots if root.key in self.units}
-        queue = deque(found)
-        while queue:
-            source = queue.popleft()
-            for target in sorted(self.edges[source]):
-                if target in found:
-                    continue
-                traced = self.units[target].traced
-                if traced is not None and through is not None and traced not in through:
-                    continue
-                found[target] = source
-                queue.append(target)
+        found: dict[Key, Key | None] = {}
+        for root in roots:
+            found.setdefault(root.key, None)
+            queue, seen = deque([root.key]), {root.key}
+            while queue:
+                source = queue.popleft()
+                for target in sorted(root.edges.get(source, ())):
+                    traced = root.units[target].traced
+                    if target in seen or (
+                        traced is not None and through is not None and traced not in through
+                    ):
+                        continue
+                    seen.add(target)
+                    found.setdefault(target, source)
+                    queue.append(target)
         return found
 
     def path(self, reached: dict[Key, Key | None], key: Key) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ato.db_routers.sql.reading import RunRecords
+from ato.db_routers.sql.reading import Code, RunRecords
 from ato.events import CallRecord
 from ato.explain.explanation import RunLabel
-from ato.explain.graph import CodeGraph, Root
+from ato.explain.graph import CodeGraph, Key, Root
 
 __all__ = ["InputFile", "MetricPoint", "Run", "to_run"]
 
@@ -59,20 +59,7 @@ class Run:
 
 def to_run(records: RunRecords) -> Run:
     """Arrange what the store gives for one run."""
-    graph = CodeGraph()
-    for code in records.codes:
-        if not code.units:
-            continue
-        first = code.units[0]
-        root = Root(
-            code.trace_id,
-            code.role,
-            code.deep,
-            (first.module, first.name),
-            tuple(code.gaps),
-            frozenset(code.distributions),
-        )
-        graph.add(root, code.units, code.edges)
+    graph = CodeGraph([_root(code) for code in records.codes if code.units])
     return Run(
         label=RunLabel(records.id, records.name, records.project, records.status, records.error),
         config=records.config,
@@ -90,4 +77,21 @@ def to_run(records: RunRecords) -> Run:
         start=records.random_start,
         command=records.command,
         schemes=frozenset(code.scheme for code in records.codes),
+    )
+
+
+def _root(code: Code) -> Root:
+    keys = [(unit.module, unit.name) for unit in code.units]
+    edges: dict[Key, set[Key]] = {}
+    for source, target in code.edges:
+        edges.setdefault(keys[source], set()).add(keys[target])
+    return Root(
+        code.trace_id,
+        code.role,
+        code.deep,
+        keys[0],
+        dict(zip(keys, code.units, strict=True)),
+        edges,
+        tuple(code.gaps),
+        frozenset(code.distributions),
     )
