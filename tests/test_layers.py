@@ -32,7 +32,5 @@ def test_import_ato_loads_nothing_heavy() -> None:
         "import sys, ato; heavy = {'numpy', 'torch', 'libcst', 'sqlalchemy', 'alembic', 'yaml',"
         " 'rich', 'click', 'pandas'}; print(sorted(heavy & sys.modules.keys()))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

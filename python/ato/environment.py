@@ -48,7 +48,9 @@ _VARIABLE_PREFIXES = (
 )
 _VARIABLES = ("LANG", "LC_ALL", "LC_NUMERIC", "PYTHONHASHSEED", "PYTHONUTF8", "TZ")
 # Where things lie is no factor, and a secret has no place in a record.
-_NOT_RECORDED = re.compile(r"(?:^|_)(?:CACHE|DIR|FILE|HOME|KEY|PASSWORD|PATH|ROOT|SECRET|TOKEN)(?:$|_)")
+_NOT_RECORDED = re.compile(
+    r"(?:^|_)(?:CACHE|DIR|FILE|HOME|KEY|PASSWORD|PATH|ROOT|SECRET|TOKEN)(?:$|_)"
+)
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"\bextra\s*==\s*['\"]([^'\"]+)['\"]")

@@ -119,7 +119,9 @@ def test_runs_lists_what_is_there(store: Path) -> None:
     rows = json.loads(ato("runs", "--json", folder=store).stdout)
     assert [row["id"] for row in rows] == [1, 2]
     assert rows[1]["metrics"] == {"loss": 0.8}
-    assert [r["id"] for r in json.loads(ato("runs", "--json", "--limit", "1", folder=store).stdout)] == [2]
+    assert [
+        r["id"] for r in json.loads(ato("runs", "--json", "--limit", "1", folder=store).stdout)
+    ] == [2]
 
 
 def test_show_prints_one_run(store: Path) -> None:
@@ -171,7 +173,9 @@ def test_a_file_that_is_no_database_is_said_so(tmp_path: Path) -> None:
 
 def test_runs_of_different_schemes_are_incomparable(store: Path) -> None:
     """Code fingerprints of another scheme say nothing: exit status 1 and the reason."""
-    script = "from ato import SQLLogger\nl = SQLLogger({'lr': 1})\nl.run()\nl.log_metric('m', 1, 0)\n"
+    script = (
+        "from ato import SQLLogger\nl = SQLLogger({'lr': 1})\nl.run()\nl.log_metric('m', 1, 0)\n"
+    )
     (store / "train.py").write_text(script)
     for _ in range(2):
         subprocess.run([sys.executable, "train.py"], cwd=store, check=True)
