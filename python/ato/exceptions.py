@@ -18,17 +18,15 @@ mapping keeps working:
     │   └── CommandLineError       (ValueError)
     ├── FingerprintError           a value that has no fingerprint
     │   ├── UnsupportedValueError  (TypeError)
-    │   ├── DepthError             (ValueError)
-    │   └── SchemeMismatchError    (ValueError)
-    ├── SourceError                (OSError) code whose source cannot be read
-    ├── StoreError                 the database of runs
-    │   ├── NotADatabaseError      (ValueError)
-    │   ├── SchemaVersionError     (RuntimeError)
-    │   ├── NoActiveRunError       (RuntimeError)
-    │   ├── MetricTypeError        (TypeError)
-    │   ├── UnknownRunError        (LookupError)
-    │   └── NoDatabaseError        (FileNotFoundError)
-    └── IncomparableRunsError      (ValueError) two runs of which nothing can be said
+    │   └── DepthError             (ValueError)
+    └── StoreError                 the database of runs
+        ├── NotADatabaseError      (ValueError)
+        ├── SchemaVersionError     (RuntimeError)
+        ├── NoActiveRunError       (RuntimeError)
+        ├── MetricTypeError        (TypeError)
+        ├── UnknownRunError        (LookupError)
+        ├── UnknownMetricError     (LookupError)
+        └── NoDatabaseError        (FileNotFoundError)
 
 A message says what was wrong, where (file:line, key path, token), and what to do.
 """
@@ -104,14 +102,6 @@ class DepthError(FingerprintError, ValueError):
     """A value is nested deeper than 1,000 levels; the message has the path."""
 
 
-class SchemeMismatchError(FingerprintError, ValueError):
-    """Two fingerprints were made with different schemes and say nothing about each other."""
-
-
-class SourceError(AtoError, OSError):
-    """The source of a function is missing or cannot be parsed."""
-
-
 class StoreError(AtoError):
     """The database of runs cannot do what was asked."""
 
@@ -136,9 +126,9 @@ class UnknownRunError(StoreError, LookupError):
     """No such run or project; the message lists the nearest."""
 
 
+class UnknownMetricError(StoreError, LookupError):
+    """A metric that not both runs have; the message lists those that both have."""
+
+
 class NoDatabaseError(StoreError, FileNotFoundError):
     """There is no database where one was looked for; the message says where."""
-
-
-class IncomparableRunsError(AtoError, ValueError):
-    """Two runs have nothing in common that could be compared; the message says why."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ato import SQLLogger
+from ato import SQLLogger, why
+from ato.exceptions import UnknownMetricError
 
 
 def ato(
@@ -214,3 +215,10 @@ def test_the_demo_trains_twice_and_names_its_own_edit(tmp_path: Path) -> None:
     assert (tmp_path / "digits" / "experiments.db").exists()
     error = ato("demo", "--folder", str(tmp_path / "digits"), folder=tmp_path, status=1).stderr
     assert "is not empty" in error
+
+
+def test_an_unknown_metric_is_a_lookup_error(store: Path) -> None:
+    """`ato.why` raises an error that is Ato's and a LookupError."""
+    with pytest.raises(UnknownMetricError, match="both have: loss") as caught:
+        why(1, 2, db=str(store / "experiments.db"), metric="acc")
+    assert isinstance(caught.value, LookupError)

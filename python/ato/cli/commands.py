@@ -13,7 +13,7 @@ import click
 
 from ato import __version__
 from ato.cli.demo import demo
-from ato.exceptions import AtoError
+from ato.exceptions import AtoError, UnknownRunError
 
 __all__ = ["main"]
 
@@ -29,12 +29,8 @@ def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except (AtoError, LookupError) as error:
-            if isinstance(error, LookupError) and not isinstance(error, AtoError):
-                message = str(error.args[0]) if error.args else str(error)
-            else:
-                message = str(error)
-            click.echo(f"ato: {message}", err=True)
+        except AtoError as error:
+            click.echo(f"ato: {error}", err=True)
             sys.exit(2)
 
     return guarded
@@ -98,7 +94,7 @@ def runs(
     projects = finder.find_projects() if project is None else [project]
     if project is not None and finder.find_project(project) is None:
         known = ", ".join(finder.find_projects()) or "none"
-        raise LookupError(f"there is no project {project!r}; there is: {known}")
+        raise UnknownRunError(f"there is no project {project!r}; there is: {known}")
     found = [
         (run, name)
         for name in projects

@@ -31,7 +31,7 @@ def why(
         NoDatabaseError: there is no database there.
         NotADatabaseError, SchemaVersionError: the file is not a store this version can read.
         UnknownRunError: no such run; the message lists the nearest.
-        LookupError: `metric` is not in both runs.
+        UnknownMetricError: `metric` is not in both runs.
     """
     from ato.db_routers.sql.reading import load_run, open_store, resolve_run  # SQLAlchemy loads
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ato.exceptions import UnknownMetricError
 from ato.explain.aside import also_changed
 from ato.explain.attribute import find_causes
 from ato.explain.comparison import Comparison
@@ -20,7 +21,7 @@ def explain(a: Run, b: Run, metric: str | None = None) -> Explanation:
     """Compare two runs and name the cause of their first divergence.
 
     Raises:
-        LookupError: `metric` was logged by neither run, or by one only.
+        UnknownMetricError: `metric` was logged by neither run, or by one only.
     """
     reason = _incomparable(a, b)
     if reason is not None:
@@ -58,7 +59,7 @@ def _result(a: Run, b: Run, metric: str | None) -> Result | None:
     if metric is not None:
         if metric not in last_a or metric not in last_b:
             known = ", ".join(sorted(last_a.keys() & last_b.keys())) or "none"
-            raise LookupError(f"no metric {metric!r} in both runs; both have: {known}")
+            raise UnknownMetricError(f"no metric {metric!r} in both runs; both have: {known}")
         return Result(metric, last_a[metric].value, last_b[metric].value)
     common = [key for key in last_b if key in last_a]
     if not common:
