@@ -2,9 +2,10 @@
 //!
 //! XXH3 as its specification gives it, for seed 0 and the default secret
 //! (<https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md>). Inputs up to 240 bytes are
-//! left to `twox-hash`. Longer ones are hashed here: that crate picks at most AVX2 and reaches two
-//! thirds of the speed of the C library. There is one kernel, plain arithmetic on arrays of eight
-//! numbers, which the compiler turns into vector instructions once for each level.
+//! left to `twox-hash`. Longer ones are hashed here: that crate is as fast in the cache, but does not
+//! ask for data ahead, and leaf by leaf reaches two thirds of the C library's speed from memory.
+//! There is one kernel, plain arithmetic on arrays of eight numbers, which the compiler turns into
+//! vector instructions once for each level.
 
 #![expect(
     clippy::inline_always,

@@ -25,15 +25,15 @@ const PARALLEL: usize = 1 << 20;
 /// Leaves that a thread takes at a time, so that one which is interrupted does not hold up the rest.
 const BATCH: usize = 32;
 
-/// Bytes of the buffer into which a strided array is gathered: within the second-level cache of one
-/// processor, and 1 MiB for all `WALKERS` together.
-const BLOCK: usize = 16 * LEAF;
+/// Bytes of the buffers into which strided arrays are gathered, for all threads together.
+const BUFFERS: usize = 1 << 20;
 
-/// Between leaves that are gathered together, so that they don't fall into one set of the cache.
-const PADS: usize = BLOCK / LEAF * PAD;
-
-/// Threads that gather strided arrays; more would need more than 1 MiB of buffers.
+/// Threads that gather strided arrays: with more, each would have a buffer that is too small for
+/// reading neighbouring rows together.
 const WALKERS: usize = 4;
+
+/// Leaves that a buffer holds at most, so that it stays in a processor's second-level cache.
+const GATHERED: usize = 32;
 
 /// BLAKE3's documentation advises threads from 128 KiB on.
 const PARALLEL_BLAKE3: usize = 128 << 10;
@@ -145,13 +145,15 @@ fn strided_leaves(elements: &Elements) -> Vec<u8> {
     let order = leaf_order(elements);
     let mut leaves = vec![0; order.len() * leaf::DIGEST];
     let digests: Vec<Vec<u8>> = if elements.size() < PARALLEL {
-        vec![gathered_leaves(elements, &order)]
+        vec![gathered_leaves(elements, &order, GATHERED)]
     } else {
-        let share = order.len().div_ceil(pool::threads().min(WALKERS));
+        let walkers = pool::threads().min(WALKERS);
+        let share = order.len().div_ceil(walkers);
+        let together = (BUFFERS / (LEAF + PAD) / walkers).min(GATHERED);
         pool::run(|| {
             order
                 .par_chunks(share)
-                .map(|order| gathered_leaves(elements, order))
+                .map(|order| gathered_leaves(elements, order, together))
                 .collect()
         })
     };
@@ -193,11 +195,11 @@ fn leaf_order(elements: &Elements) -> Vec<usize> {
     order
 }
 
-/// The digests of some leaves of a strided array, one after the other.
-fn gathered_leaves(elements: &Elements, order: &[usize]) -> Vec<u8> {
-    let mut block = vec![0; BLOCK.min(elements.size().next_multiple_of(LEAF)) + PADS];
+/// The digests of some leaves of a strided array, gathered so many at a time.
+fn gathered_leaves(elements: &Elements, order: &[usize], together: usize) -> Vec<u8> {
+    let mut block = vec![0; together.min(order.len()) * (LEAF + PAD)];
     let mut digests = Vec::with_capacity(order.len() * leaf::DIGEST);
-    for group in order.chunks(BLOCK / LEAF) {
+    for group in order.chunks(together) {
         let pitch = elements.read_leaves(group, &mut block);
         for (index, leaf) in group.iter().enumerate() {
             let length = LEAF.min(elements.size() - leaf * LEAF);
@@ -223,9 +225,9 @@ fn blake3(elements: &Elements, dtype: &str, shape: &[usize]) -> [u8; 32] {
     if let Some(bytes) = elements.contiguous() {
         update(bytes);
     } else {
-        let mut block = vec![0; BLOCK.min(elements.size())];
-        for from in (0..elements.size()).step_by(BLOCK) {
-            let length = BLOCK.min(elements.size() - from);
+        let mut block = vec![0; BUFFERS.min(elements.size())];
+        for from in (0..elements.size()).step_by(BUFFERS) {
+            let length = BUFFERS.min(elements.size() - from);
             elements.read(from, &mut block[..length]);
             update(&block[..length]);
         }

@@ -8,6 +8,10 @@ use crate::leaf::LEAF;
 /// set of the first-level cache, which holds 8 to 12 lines.
 const COLUMNS: usize = 8;
 
+/// Bytes that neighbouring rows are taken to share: two cache lines, because a row seldom begins
+/// where a line does.
+const SHARED: usize = 128;
+
 /// Bytes between leaves that are gathered together: 16 KiB apart they would share one set of the
 /// first-level cache.
 pub(crate) const PAD: usize = 64;
@@ -36,7 +40,7 @@ pub(crate) struct Rows {
     pub count: usize,
     /// Rows in a sequence of neighbours.
     pub axis: usize,
-    /// Neighbours that share a cache line.
+    /// Neighbours that are read together.
     pub together: usize,
 }
 
@@ -152,7 +156,7 @@ impl<'a> Elements<'a> {
             bytes: row * self.item,
             count: self.count / row,
             axis: size,
-            together: (64 / stride.unsigned_abs()).min(size),
+            together: (SHARED / stride.unsigned_abs()).min(size),
         })
     }
 
@@ -307,7 +311,7 @@ impl<'a> Elements<'a> {
 
     /// Copy parts of rows, as many rows at a time as share cache lines.
     fn copy_parts(&self, axis: usize, parts: &[Part], block: &mut [u8]) {
-        let together = 128 / self.dims[axis].stride.unsigned_abs();
+        let together = SHARED / self.dims[axis].stride.unsigned_abs();
         for parts in parts.chunks(together) {
             match self.item {
                 1 => self.copy_columns::<1>(axis, parts, block),
