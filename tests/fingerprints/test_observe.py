@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ato.adict import ADict
 from ato.fingerprints import fingerprint, observe, value_hex
 
 ADVICE = "pass a part of it or implement __ato_fingerprint__"
@@ -205,7 +206,6 @@ def test_a_cycle_ends():
 
 def test_code_is_listed_and_is_no_leaf():
     """Functions and the classes of instances are listed; the project's own are no leaves."""
-    pytest.importorskip("ato.code")
 
     def step(x):
         return x
@@ -223,7 +223,6 @@ def test_installed_code_is_told_by_name():
 
 def test_a_bound_method_and_a_partial_show_what_they_carry():
     """The function is listed, and the instance or the arguments are observed."""
-    pytest.importorskip("ato.code")
     seen = observe(Model(n=1).forward, "f")
     assert seen.code == [Model.forward, Model]
     assert "f.__self__.n" in seen.leaves
@@ -234,7 +233,6 @@ def test_a_bound_method_and_a_partial_show_what_they_carry():
 
 def test_a_config_is_passed_over():
     """What is read of a config counts, so a config is no leaf, wherever it stands."""
-    ADict = pytest.importorskip("ato.adict").ADict
     config = ADict(lr=0.1)
     assert observe(config, "config") == ({}, [], [])
     assert list(observe([config, 1], "v").leaves) == ["v[1]"]

@@ -33,6 +33,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ato.adict import ADict
 from ato.exceptions import UnsupportedValueError
 from ato.fingerprints import fingerprint, register, value_hex
 
@@ -344,7 +345,6 @@ def test_cycles_have_a_fingerprint():
 
 def test_a_config_is_a_plain_mapping():
     """An ADict has the fingerprint of the dict that it holds, also where configs are nested."""
-    ADict = pytest.importorskip("ato.adict").ADict
     plain_config = {"lr": 0.1, "model": {"depth": 3}, "tags": ["a"]}
     assert fingerprint(ADict(plain_config)) == fingerprint(plain_config)
     assert fingerprint([ADict(plain_config)]) == fingerprint([plain_config])
@@ -421,7 +421,6 @@ def test_a_subclass_cannot_hide_what_it_stores():
 
 def test_the_code_of_a_projects_class_counts(tmp_path):
     """Two classes of one name and state, with methods that differ, have other fingerprints."""
-    pytest.importorskip("ato.code")
     digests = set()
     for body in ("return 1", "return 2", "return 2"):
         (tmp_path / "shape.py").write_text(

@@ -49,7 +49,8 @@ def test_numpy_integers_and_booleans_are_metrics():
 
 def test_torch_scalars_are_metrics():
     """A 0-d tensor is taken, also one that carries a gradient."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     assert as_number("loss", torch.tensor(0.5, requires_grad=True)) == 0.5
     assert as_number("loss", torch.tensor(2, dtype=torch.int32)) == 2.0
     assert as_number("loss", torch.tensor(0.5, dtype=torch.bfloat16)) == 0.5
