@@ -15,10 +15,12 @@ from ato.explain.comparison import Comparison, Side
 from ato.explain.divergence import Split, advanced, differing_inputs
 from ato.explain.explanation import Change, Finding
 from ato.explain.graph import Key, Root
+from ato.explain.load import Run
 
 __all__ = ["Causes", "find_causes"]
 
 _END = float("inf")
+_CUT_SHORT = frozenset({"crashed", "interrupted", "running"})
 
 
 @dataclass
@@ -66,7 +68,7 @@ def find_causes(comparison: Comparison) -> Causes:
     if not comparison.traced:
         search.untraced()
     elif split.call is None or split.difference.kind == "missing":
-        search.stretch(split.stretch, split.until_a, split.until_b)
+        search.stretch(split)
     else:
         search.call(split.call, split)
     if not search.causes.found and split.call is not None and split.difference.kind != "missing":
@@ -101,10 +103,18 @@ class _Search:
             self.causes.weak = True
             self._stretch_around(pair, split)
 
-    def stretch(self, pair: Pair, until_a: float, until_b: float) -> None:
+    def stretch(self, split: Split) -> None:
         """A call or metric point that one run lacks, or a metric that differs though no call does."""
-        self._around(pair, until_a, until_b)
-        self._drawn_somewhere(pair)
+        # Where the run that lacks it was cut short, that alone may be why.
+        self.causes.weak = self._lacking(split).label.status in _CUT_SHORT
+        self._around(split.stretch, split.until_a, split.until_b)
+        self._drawn_somewhere(split.stretch)
+
+    def _lacking(self, split: Split) -> Run:
+        """The run in which something is missing; the second, if nothing is."""
+        call = split.call
+        in_a = split.until_b < _END == split.until_a if call is None else call.a is None
+        return self.comparison.a if in_a else self.comparison.b
 
     def untraced(self) -> None:
         """Without runtime traces the whole run is one stretch, and nothing can be proven."""
@@ -138,7 +148,10 @@ class _Search:
         self._unwatched_reads(pair)
         if pair.parent is None or pair.a is None or pair.b is None:
             return
-        if pair.any.kind == "scope" or differing_inputs(pair):
+        drawn = [name for name, before, _after in advanced(pair) if before]
+        drawn_apart = [name for name in drawn if self._began_apart(pair, name, pair.parent)]
+        self._add_generators(drawn_apart, pair)
+        if pair.any.kind == "scope" or differing_inputs(pair) or drawn != drawn_apart:
             self._around(pair.parent, pair.a.started, pair.b.started)
 
     def _factors(self, pair: Pair, until_a: float, until_b: float) -> None:
@@ -251,6 +264,10 @@ class _Search:
         visible = [name for name in moved if self._mentions(entropy.draws, name, stretch)]
         chosen = visible or ([] if self.causes.found else moved)
         self._add_generators(chosen, pair)
+        starts = (self.comparison.a.start, self.comparison.b.start)
+        if not visible and any(name not in start for name in chosen for start in starts):
+            # One that was made after the run began may stand as it was made, undrawn.
+            self.causes.weak = True
         return bool(chosen)
 
     def _mentions(self, says: Callable[[str, str], bool], name: str, stretch: Pair) -> bool:

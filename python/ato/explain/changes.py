@@ -159,14 +159,25 @@ def _compare_code(a: Run, b: Run, changes: Changes) -> None:
             changes.code[key] = _code_change(left, right)
             if left.kind == "value" and left.normalised == right.normalised:
                 derived.append(key)
-        elif left.text != right.text and left.kind != "module":
-            # The text of a script's body is the whole file, its functions included.
+        elif left.text != right.text and _is_cosmetic(left, right):
             changes.cosmetic[key] = _code_change(left, right, "cosmetic")
     for key in derived:
         # A value that the same statement now binds to another one follows from what it reads.
         reach = {found for root in b.graph.roots for found in _below(root, key)}
         if reach & (changes.code.keys() - set(derived)):
             del changes.code[key]
+
+
+def _is_cosmetic(left: Unit, right: Unit) -> bool:
+    """Whether texts of one logic differ in their writing only.
+
+    The text of a script's body or a class holds functions that are judged by themselves, that of a
+    function its decorators, whose arguments count where they are held.
+    """
+    if left.kind == "module":
+        return False
+    written_alike = left.kind == "function" and left.normalised == right.normalised
+    return left.deep == right.deep or written_alike
 
 
 def _without(units: list[Unit], others: list[Unit]) -> Unit | None:

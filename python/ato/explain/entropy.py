@@ -35,6 +35,8 @@ _DRAWS = {
         r"\btorch\.(rand|bernoulli|multinomial|normal|dropout)|\bnn\.|\bDataLoader\b"
     ),
 }
+_GENERATOR = re.compile(r"([\w.]+)\s*(?::[^=\n]*)?=\s*(?:[\w.]+\.)?Generator\(")
+_SEEDS_OWN = re.compile(r"\bGenerator\([^()]*\)\.manual_seed\(")
 _UNSEEDED = re.compile(
     r"\b(default_rng|Random|RandomState|Generator|SystemRandom|PCG64|MT19937|Philox|SFC64)\s*\(\s*\)"
     r"|\b(default_rng|RandomState)\s*\(\s*None\s*\)"
@@ -53,6 +55,9 @@ def draws(text: str, generator: str) -> bool:
 
 def seeds(text: str, generator: str) -> bool:
     """Say whether source `text` sets the state of `generator` (`random`, `numpy.random`, `torch`…)."""
+    text = _SEEDS_OWN.sub("", text)
+    for name in set(_GENERATOR.findall(text)):  # a generator object's seed is not the global one's
+        text = text.replace(f"{name}.manual_seed(", "")
     return bool(_SEEDS_ALL.search(text) or _SEEDS[_family(generator)].search(text))
 
 

@@ -130,6 +130,8 @@ def _change(change: Change) -> list[Text]:
             Text(f"    {line}", style="red" if line.startswith("-") else "green")
             for line in change.diff.splitlines()
         ]
+    if change.factor == "code" and change.a is None and change.b is None:
+        return [Text("    its bytecode differs; there is no source to show")]
     lines = [Text(f"    {_or_absent(change.a)} → {_or_absent(change.b)}")]
     for side, origin in (("was", change.origin_a), ("now", change.origin_b)):
         if origin and change.factor == "config":
