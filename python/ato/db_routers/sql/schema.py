@@ -75,6 +75,7 @@ class Json(TypeDecorator[Any]):
 class Real(TypeDecorator[float]):
     """A float that may be NaN: NULL stands for NaN, since SQLite has no other way to keep it.
 
+    SQLite writes a whole number as an integer, so that -0.0 comes back as 0.0.
     PostgreSQL could keep NaN, but sorts it above every number; one rule for both keeps them equal.
     """
 
