@@ -7,8 +7,9 @@ import os
 import pytest
 from hypothesis import settings
 
-# Machines are shared and noisy, so that no example has a deadline. `slow` is for looking longer.
-settings.register_profile("fast", deadline=None, max_examples=100)
+# Machines are shared and noisy, so that no example has a deadline. `fast` looks at the same examples
+# each time, so that a test that passed here passes there; `slow` is for looking further.
+settings.register_profile("fast", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("slow", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
