@@ -155,11 +155,11 @@ class _Call:
             _emit_bare(self._frame, run, error)
 
     def _observe_inputs(self, run: OpenRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        code = self._watch.registration.code
+        registration = self._watch.registration
         things: list[object] = []
         sources = list(self._watch.parameters.named(args, kwargs))
-        if code is not None:
-            for ref in code.state:
+        if registration.code is not None:
+            for ref in registration.state():
                 try:
                     sources.append((ref.label, ref.get()))
                 except Exception as error:  # noqa: BLE001 (an unbound global is a gap, not a failure)

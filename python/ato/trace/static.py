@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from ato import events
 from ato.code import (
     CodeFingerprint,
+    StateRef,
     capture_source,
     fingerprint_code,
     is_project_object,
@@ -36,11 +37,25 @@ class Registration:
         # The code as it stood when the current run opened; a module-level constant that is
         # changed later is another fingerprint in the next run.
         self.code: CodeFingerprint | None = None
+        self._state: tuple[StateRef, ...] = ()
+        self._looks = 0
 
     def fingerprint(self) -> CodeFingerprint:
         """Fingerprint the code as it is now, and keep it."""
         self.code = fingerprint_code(self.fn, roots=self.roots)
+        self._state, self._looks = self.code.state, 0
         return self.code
+
+    def state(self) -> tuple[StateRef, ...]:
+        """The globals and closures whose values the function reads, for its next recorded call.
+
+        A script that opens its run first binds its model afterwards, so they are looked for again:
+        at the first recorded call, the second, the fourth, the eighth, ….
+        """
+        self._looks += 1
+        if self._looks & (self._looks - 1) == 0:
+            self._state = fingerprint_code(self.fn, roots=self.roots).state
+        return self._state
 
 
 _registrations: dict[tuple[str, str], Registration] = {}
