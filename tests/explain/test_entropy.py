@@ -30,6 +30,8 @@ def test_a_call_that_seeds_is_seen(text: str, generator: str) -> None:
         ("np.random.seed(0)", "random"),
         ("random.seed(0)", "numpy.random"),
         ("torch.manual_seed(1)", "numpy.random"),
+        ("g = torch.Generator().manual_seed(1)", "torch"),
+        ("g = torch.Generator()\ng.manual_seed(1)", "torch"),
         ("config.seed = 3", "random"),
         ("rng = np.random.default_rng(config.seed)", "numpy.random"),
     ],

@@ -14,7 +14,7 @@ from ato.explain.load import Run
 
 __all__ = ["explain"]
 
-_UNTRACED = "calls: none was traced at run time, so that no cause can be proven"
+_UNTRACED = "calls: none was traced at run time in both runs, so that no cause can be proven"
 
 
 def explain(a: Run, b: Run, metric: str | None = None) -> Explanation:

@@ -90,10 +90,11 @@ def _compare_config(a: Run, b: Run, changes: Changes) -> None:
         if left is None or right is None or left["fingerprint"] != right["fingerprint"]:
             changes.config[key] = _config_change(key, left, right)
     # A key that is set in code after the run opened shows only where it is read.
-    reads_a, reads_b = _last_reads(a.calls), _last_reads(b.calls)
+    # So does one of a scope whose config the logger was not given.
+    reads_a, reads_b = _reads(a.calls), _reads(b.calls)
     for key in reads_a.keys() & reads_b.keys():
         if key not in changes.config and reads_a[key] != reads_b[key]:
-            changes.config[key] = _config_change(key, a.config.get(key), b.config.get(key))
+            changes.config[key] = Change("config", key, "value")
     for key in changes.config:
         if not (_watched(a, key) and _watched(b, key)):
             changes.unwatched.add(key)
@@ -109,8 +110,13 @@ def _watched(run: Run, key: str) -> bool:
     return entry is None or (by_scope and bool(entry["history"]))
 
 
-def _last_reads(calls: Iterable[CallRecord]) -> dict[str, str]:
-    return {read.key: read.fingerprint for call in calls for read in call.reads}
+def _reads(calls: Iterable[CallRecord]) -> dict[str, set[str]]:
+    """The values under which each key was read, by fingerprint."""
+    found: dict[str, set[str]] = {}
+    for call in calls:
+        for read in call.reads:
+            found.setdefault(read.key, set()).add(read.fingerprint)
+    return found
 
 
 def _config_change(key: str, left: dict[str, Any] | None, right: dict[str, Any] | None) -> Change:

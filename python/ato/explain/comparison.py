@@ -62,17 +62,19 @@ class Comparison:
 
     @cached_property
     def traced(self) -> bool:
-        """Whether any call was recorded at run time in either run."""
-        return any(call.kind in ("call", "value") for call in [*self.a.calls, *self.b.calls])
+        """Whether any call was recorded at run time that both runs could have recorded."""
+        return any(pair.any.kind in ("call", "value") for pair in self.top.walk())
 
     def _known(self) -> set[tuple[str, str]]:
         """The calls that both runs could have recorded; the others are instrumentation."""
         both = {("call", name) for name in self.a.traced & self.b.traced}
-        for kind in ("value", "scope"):
-            a = {call.trace_id for call in self.a.calls if call.kind == kind}
-            b = {call.trace_id for call in self.b.calls if call.kind == kind}
-            both |= {(kind, name) for name in a & b}
-        return both
+        # One that was running when its process died has no record; its code is known all the same.
+        both |= {("scope", name) for name in self.a.scopes & self.b.scopes}
+        values_a, values_b = (
+            {call.trace_id for call in run.calls if call.kind == "value"}
+            for run in (self.a, self.b)
+        )
+        return both | {("value", name) for name in values_a & values_b}
 
     def sides(
         self, pair: Pair, until_a: float = float("inf"), until_b: float = float("inf")

@@ -56,6 +56,11 @@ class Run:
         """The trace ids whose calls this run records."""
         return {root.trace_id for root in self.graph.roots if root.role == "runtime"}
 
+    @property
+    def scopes(self) -> set[str]:
+        """The `@scope` functions that this run knows."""
+        return {root.trace_id for root in self.graph.roots if root.role == "scope"}
+
 
 def to_run(records: RunRecords) -> Run:
     """Arrange what the store gives for one run."""
