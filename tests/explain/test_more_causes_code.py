@@ -95,3 +95,26 @@ def test_a_constant_that_another_is_made_from(tmp_path: Path) -> None:
     made.run()
     answer = made.why()
     assert [(f.change.subject, f.evidence) for f in answer.causes] == [("train.SCALE", "proven")]
+
+
+def test_one_more_function_under_a_shared_decorator(tmp_path: Path) -> None:
+    """A wrapper that serves one more function is no change of its own: its user is the cause."""
+    made = project(tmp_path)
+    made.edit("train.py", "    return first(x)\n", "    return first(x) + second(x)\n")
+    made.run()
+    answer = made.why()
+    assert [(f.change.subject, f.evidence) for f in answer.causes] == [("train.one", "proven")]
+
+
+def test_a_class_that_uses_a_method_of_a_builtin(tmp_path: Path) -> None:
+    """A method of a built-in class as a class attribute is followed like any built-in."""
+    script = SCRIPT.replace(
+        "SCALE = 2.0\n", "SCALE = 2.0\n\n\nclass Bag(dict):\n    __getattr__ = dict.__getitem__\n"
+    ).replace("    return first(x)\n", "    return first(Bag(a=x).a)\n")
+    (tmp_path / "train.py").write_text(script)
+    made = TrainingProject(tmp_path)
+    assert "Warning" not in made.run()
+    made.edit("train.py", "return x + 1", "return x + 3")
+    made.run()
+    answer = made.why()
+    assert [(f.change.subject, f.evidence) for f in answer.causes] == [("train.first", "proven")]

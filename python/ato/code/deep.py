@@ -186,6 +186,7 @@ def _unit(node: Node, logic: str, deep: str) -> Unit:
         deep=deep,
         value=node.value,
         traced=node.traced or _trace_id(node),
+        held=tuple(sorted(node.contents)),
     )
 
 

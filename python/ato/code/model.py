@@ -22,7 +22,8 @@ class Unit:
     `logic` is what this unit contributes by itself: its normalised code without that of the functions
     nested in it (they are units of their own), the decorators over it, the plain values that its
     closures hold. `deep` adds everything that it reaches. `value` shows a plain immutable
-    module-level value; `traced` is the trace id if calls of this unit are recorded.
+    module-level value; `traced` is the trace id if calls of this unit are recorded. `held` digests what
+    each closure of this code holds: a wrapper has one for every function that it wraps.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Unit:
     deep: str
     value: str | None = None
     traced: str | None = None
+    held: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:

@@ -53,12 +53,12 @@ def is_project_file(path: str | Path, roots: Sequence[str | Path] | None = None)
 
 @functools.lru_cache(maxsize=10_000)
 def relative_path(path: str, roots: Roots) -> str:
-    """The path from the first root that holds it, in POSIX form; the path itself under none."""
+    """The path from the outermost root that holds it, in POSIX form; the path itself under none."""
     real = _real(path)
-    for root in roots:
-        if _under(real, root):
-            return Path(os.path.relpath(real, root)).as_posix()
-    return path
+    holding = [root for root in roots if _under(real, root)]
+    if not holding:
+        return path
+    return Path(os.path.relpath(real, min(holding, key=len))).as_posix()
 
 
 def origin_of(module: str, path: str | None, roots: Roots) -> Origin:

@@ -97,7 +97,7 @@ class Walk:
         if isinstance(value, FunctionType) or "__wrapped__" in getattr(value, "__dict__", {}):
             return self._reach_function(holder, label, value, at_call)
         if is_builtin(value):
-            owner = getattr(value, "__module__", None) or type(value.__self__).__module__
+            owner = getattr(value, "__module__", None) or _class_of_builtin(value).__module__
             self.external(holder, owner)
             return ("builtin", owner, value.__qualname__)
         return self._search(holder, label, value, at_call)
@@ -537,3 +537,10 @@ class Walk:
             node = Node(key, kind, relative_path(path, self.roots), home=module)
             self.nodes[key] = node
         return node
+
+
+def _class_of_builtin(value: Any) -> type:
+    """The class that a built-in function or method belongs to: `dict` for `dict.get`."""
+    bound = getattr(value, "__self__", None)
+    owner = getattr(value, "__objclass__", None) if bound is None else type(bound)
+    return owner if isinstance(owner, type) else type(value)

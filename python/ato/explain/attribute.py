@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ato.db_routers.sql.reading import Unit
 from ato.explain import entropy
 from ato.explain.align import Pair
 from ato.explain.comparison import Comparison, Side
 from ato.explain.divergence import Split, advanced, differing_inputs
 from ato.explain.explanation import Change, Finding
-from ato.explain.graph import Key, Root
+from ato.explain.graph import Key, Root, changed
 from ato.explain.load import Run
 
 __all__ = ["Causes", "find_causes"]
@@ -194,8 +195,8 @@ class _Search:
             for key in reach:
                 if key not in self.changes.code:
                     continue
-                mine, theirs = _logics(roots, key), _logics(others, key)
-                if theirs and mine != theirs:
+                mine, theirs = _units(roots, key), _units(others, key)
+                if theirs and changed(mine, theirs):
                     yield self.changes.code[key], graph.path(reach, key)
 
     def _differing_environment(self, a: list[Root], b: list[Root]) -> Iterator[Change]:
@@ -305,8 +306,8 @@ class _Search:
         return subject, entropy.source(unit.text for key in reach for unit in graph.units[key])
 
 
-def _logics(roots: list[Root], key: Key) -> set[str]:
-    return {root.units[key].logic for root in roots if key in root.units}
+def _units(roots: list[Root], key: Key) -> list[Unit]:
+    return [root.units[key] for root in roots if key in root.units]
 
 
 def _joined(chain: list[str], path: list[str]) -> list[str]:

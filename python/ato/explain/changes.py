@@ -12,7 +12,7 @@ from typing import Any
 from ato.db_routers.sql.reading import Unit
 from ato.events import CallRecord
 from ato.explain.explanation import Change
-from ato.explain.graph import Key, Root
+from ato.explain.graph import Key, Root, changed
 from ato.explain.load import InputFile, Run
 from ato.provenance import Write
 
@@ -161,11 +161,11 @@ def _compare_code(a: Run, b: Run, changes: Changes) -> None:
     for key in sorted(a.graph.units.keys() & b.graph.units.keys()):
         old, new = a.graph.units[key], b.graph.units[key]
         left, right = _without(old, new) or old[0], _without(new, old) or new[0]
-        if left.logic != right.logic:
+        if changed(old, new):
             changes.code[key] = _code_change(left, right)
             if left.kind == "value" and left.normalised == right.normalised:
                 derived.append(key)
-        elif left.text != right.text and _is_cosmetic(left, right):
+        elif left.text != right.text and left.logic == right.logic and _is_cosmetic(left, right):
             changes.cosmetic[key] = _code_change(left, right, "cosmetic")
     for key in derived:
         # A value that the same statement now binds to another one follows from what it reads.

@@ -10,9 +10,28 @@ from functools import cached_property
 from ato.db_routers.sql.reading import Unit
 from ato.events import CallRecord
 
-__all__ = ["CodeGraph", "Key", "Root"]
+__all__ = ["CodeGraph", "Key", "Root", "changed"]
 
 Key = tuple[str, str]
+
+
+def changed(a: Iterable[Unit], b: Iterable[Unit]) -> bool:
+    """Whether the code under one name is another in the second run.
+
+    A wrapper that serves one function more or fewer is the same: whoever uses it has changed.
+    """
+    left, right = _contents(a), _contents(b)
+    return not (left <= right or right <= left)
+
+
+def _contents(units: Iterable[Unit]) -> set[tuple[str, ...]]:
+    """The logic of each unit; of one that serves several functions, what it holds for each."""
+    found: set[tuple[str, ...]] = set()
+    for unit in units:
+        found.update((unit.normalised, held) for held in unit.held or ())
+        if not unit.held:
+            found.add((unit.logic,))
+    return found
 
 
 @dataclass

@@ -4,7 +4,8 @@ import enum
 import json
 import math
 import subprocess
-from pathlib import Path, PurePosixPath
+from fractions import Fraction
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_a_flat_key_beside_a_branch_of_its_name_is_kept():
     [
         (PurePosixPath("data/train.csv"), "data/train.csv"),
         (math.sqrt, "math.sqrt"),
-        (Path, "pathlib.Path"),
+        (Fraction, "fractions.Fraction"),
         ({1, 2}, "{1, 2}"),
         (Activation.RELU, "relu"),
         (np.float64(0.5), 0.5),

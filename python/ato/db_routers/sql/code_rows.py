@@ -31,6 +31,7 @@ _UNIT_FIELDS = (
     "deep",
     "value",
     "traced",
+    "held",
 )
 _AT_ONCE = 500  # keys in one query; SQLite allows 999 parameters in old builds
 
@@ -109,6 +110,8 @@ def write_code(connection: Connection, run_id: int, codes: Sequence[CodeRows]) -
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
     return as_text(value) if isinstance(value, str) else value
 
 

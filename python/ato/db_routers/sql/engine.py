@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -207,6 +208,8 @@ def _engine(url: URL, **options: Any) -> Engine:
     )
     event.listen(engine, "connect", _apply_settings)
     event.listen(engine, "begin", _begin)
+    # Whoever lets go of a logger or finder need not know that there is a connection to close.
+    weakref.finalize(engine, engine.pool.dispose)
     return engine
 
 

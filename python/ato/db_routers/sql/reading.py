@@ -89,6 +89,7 @@ class Unit(NamedTuple):
     deep: str
     value: str | None
     traced: str | None
+    held: list[str] | None = None
 
     @property
     def subject(self) -> str:

@@ -329,6 +329,7 @@ class CodeUnit(Base):
     deep: Mapped[str | None] = mapped_column(String(64))
     value: Mapped[str | None]
     traced: Mapped[str | None]
+    held: Mapped[list[Any] | None] = mapped_column(Json)
 
 
 class CodeEdge(Base):

@@ -79,6 +79,7 @@ def _code() -> None:
         sa.Column("deep", sa.String(length=64), nullable=True),
         sa.Column("value", sa.Text(), nullable=True),
         sa.Column("traced", sa.Text(), nullable=True),
+        sa.Column("held", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_code_units")),
         sa.UniqueConstraint("key", name=op.f("uq_code_units_key")),
     )
