@@ -189,3 +189,23 @@ def test_a_retyped_value_is_refused_before_the_run(tmp_path: Path, other: str) -
     made = project(tmp_path, TRACED)
     text = made.run(other, status=0 if other == "lr=1" else 2)
     assert ("lr is a float" in text) == (other == "lr=True")
+
+
+def test_a_global_that_is_bound_late(tmp_path: Path) -> None:
+    """State that a traced function binds for itself leads to the seed that it was drawn under."""
+    script = (
+        TRACED.replace("\n\n@scope.runtime_trace", "\nmemory = None\n\n\n@scope.runtime_trace")
+        .replace(
+            "    return weight * lr\n",
+            "    global memory\n    if memory is None:\n        memory = [random.random()]\n"
+            "        return weight\n    return weight * lr + memory[0]\n",
+        )
+        .replace("    weight = 1.0\n", "    random.seed(config.unread)\n    weight = 1.0\n")
+    )
+    made = project(tmp_path, script)
+    made.run()
+    made.run("unread=2")
+    answer = made.why()
+    assert [(f.change.subject, f.evidence) for f in answer.causes] == [("unread", "proven")], str(
+        answer
+    )

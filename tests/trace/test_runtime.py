@@ -459,3 +459,23 @@ def test_training_is_bit_identical_with_tracing_and_without() -> None:
     first = recorder.of("torch_step")[0]
     assert first.random["torch"].before != first.random["torch"].after
     assert any(path.startswith("model") and "weight" in path for path in first.mutated)
+
+
+TICKS = 0
+
+
+def test_a_plain_global_that_functions_rebind_is_state() -> None:
+    """A counter that a function declares `global` is an input, and as the call leaves it an output."""
+
+    def tick():
+        global TICKS
+        TICKS += 1
+        return 0
+
+    traced = runtime_trace(tick, trace_id="ticking")
+    with recording() as recorder:
+        traced()
+        traced()
+    first, second = recorder.of("ticking")
+    assert [first.inputs["global:TICKS"].text, second.inputs["global:TICKS"].text] == ["0", "1"]
+    assert first.mutated["global:TICKS"].text == "1"

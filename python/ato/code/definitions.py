@@ -69,12 +69,17 @@ class Binding:
 
 @dataclass(slots=True)
 class FileDefinitions:
-    """All definitions of a file, the module-level names, and the modules it imports `*` from."""
+    """All definitions of a file, the module-level names, and the modules it imports `*` from.
+
+    `rebound` are the module-level names that some function declares `global`: state, whatever they
+    are bound to at present.
+    """
 
     definitions: list[Definition]
     bindings: dict[str, Binding]
     stars: list[list[Any]]
     module: int
+    rebound: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the cache."""
@@ -88,4 +93,4 @@ class FileDefinitions:
             item["decorators"] = [Decorator(**decorator) for decorator in item["decorators"]]
             definitions.append(Definition(**item))
         bindings = {name: Binding(**binding) for name, binding in data["bindings"].items()}
-        return cls(definitions, bindings, data["stars"], data["module"])
+        return cls(definitions, bindings, data["stars"], data["module"], data["rebound"])

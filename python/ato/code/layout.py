@@ -65,6 +65,11 @@ class Layout:
         ]
         return _unparse(ast.Module(kept, []))
 
+    def global_names(self) -> list[str]:
+        """The names that functions of the module declare `global`."""
+        found = (node for node in ast.walk(self._ast) if isinstance(node, ast.Global))
+        return sorted({name for node in found for name in node.names})
+
     def self_documenting(self, node: cst.FormattedStringExpression) -> str:
         """The text that `{x = }` in an f-string prints before the value."""
         parts: list[Any] = [

@@ -79,6 +79,11 @@ class Module:
         found = None if definitions is None else definitions.bindings.get(name)
         return found if found is not None else Binding()
 
+    def rebinds(self, name: str) -> bool:
+        """Whether a function of the file declares a name `global`, to bind it anew."""
+        definitions = self.definitions
+        return definitions is not None and name in definitions.rebound
+
     def knows(self, name: str) -> bool:
         """Whether the module has such a name, now or by its file."""
         binding = self.binding(name)

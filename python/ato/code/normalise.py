@@ -113,7 +113,8 @@ class FilePass:
         for name, bound_by in self.value_statements.items():
             self.binding(name).value = self.define_value(name, name, bound_by)
         module = self.define_module()
-        return FileDefinitions(self.definitions, self.bindings, self.stars, module)
+        rebound = self.layout.global_names()
+        return FileDefinitions(self.definitions, self.bindings, self.stars, module, rebound)
 
     def collect(self, body: Iterable[cst.CSTNode]) -> list[cst.FunctionDef | cst.ClassDef]:
         """Sort the module-level statements, also those inside `if` and `try`, by what they bind."""

@@ -445,7 +445,9 @@ class Walk:
             self._held.add(key)
             imported = binding.value is not None and not binding.assigned
             # What an import brings in is followed by whoever names it.
-            if value is not MISSING and not imported and not is_ato(value):
+            if module.rebinds(name):
+                self._todo.append(lambda: self._hold_state(node, module, name, value))
+            elif value is not MISSING and not imported and not is_ato(value):
                 self._todo.append(lambda: self._hold_global(node, module, name, value))
         if key in self._valued:
             return node
@@ -463,7 +465,19 @@ class Walk:
         if content[0] == "code" and self._tells_all(value):
             # `inner = closed(3)`: the 3 is charged to the function that holds it, and only there.
             node.told_by = logic_digest(("holds", content))
-        if is_state(content) and module.namespace is not None:
+        if is_state(content):
+            self._read_state(node, module, name)
+
+    def _hold_state(self, node: Node, module: Module, name: str, value: Any) -> None:
+        """A name that functions rebind is state, also where it is unbound or plain at present."""
+        if is_ato(value):
+            return
+        if value is not MISSING:
+            self.reach(node, "holds", value)
+        self._read_state(node, module, name)
+
+    def _read_state(self, node: Node, module: Module, name: str) -> None:
+        if module.namespace is not None:
             get = functools.partial(global_value, module.namespace, name)
             node.states.append(State(name, False, get))
 

@@ -20,6 +20,9 @@ def changed(a: Iterable[Unit], b: Iterable[Unit]) -> bool:
 
     A wrapper that serves one function more or fewer is the same: whoever uses it has changed.
     """
+    a, b = list(a), list(b)
+    if {unit.logic for unit in a} == {unit.logic for unit in b}:
+        return False
     left, right = _contents(a), _contents(b)
     return not (left <= right or right <= left)
 

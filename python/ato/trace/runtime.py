@@ -21,6 +21,9 @@ from ato.trace.static import Registration, passed_code, register
 
 __all__ = ["record", "runtime_trace", "scope_call"]
 
+# An input by path: a value that was passed in, or how to get a global or closure.
+_Source = tuple[str, object, Callable[[], object] | None]
+_UNBOUND = object()
 _IMMUTABLE = frozenset({type(None), bool, int, float, complex, str, bytes})
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 _ERROR_LENGTH = 2000  # characters of an exception that are kept
@@ -100,7 +103,7 @@ class _Call:
         self._frame = frame
         self._discarded = False
         self._inputs: dict[str, Leaf] = {}
-        self._mutable: list[tuple[str, object]] = []
+        self._mutable: list[_Source] = []
         self._gaps: list[str] = []
         self._passed: list[str] = []
         self._before: dict[str, str] = {}
@@ -157,20 +160,21 @@ class _Call:
     def _observe_inputs(self, run: OpenRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         registration = self._watch.registration
         things: list[object] = []
-        sources = list(self._watch.parameters.named(args, kwargs))
+        sources: list[_Source] = [
+            (path, value, None) for path, value in self._watch.parameters.named(args, kwargs)
+        ]
         if registration.code is not None:
-            for ref in registration.state():
-                try:
-                    sources.append((ref.label, ref.get()))
-                except Exception as error:  # noqa: BLE001 (an unbound global is a gap, not a failure)
-                    self._gaps.append(f"{ref.label}: {type(error).__name__}: {error}")
-        for path, value in sources:
+            # A name that is not bound yet is no input; the call may bind it.
+            sources += [(r.label, _present(r.get), r.get) for r in registration.state()]
+        for path, value, get in sources:
+            if get is not None or type(value) not in _IMMUTABLE:
+                self._mutable.append((path, value, get))
+            if value is _UNBOUND:
+                continue
             seen = observe(value, path)
             self._inputs.update(seen.leaves)
             self._gaps.extend(seen.gaps)
             things.extend(seen.code)
-            if type(value) not in _IMMUTABLE:
-                self._mutable.append((path, value))
         if things:
             self._passed = passed_code(run, things)
 
@@ -199,7 +203,10 @@ class _Call:
     def _mutated(self) -> dict[str, Leaf]:
         """Observe the mutable inputs again; what differs now is part of what the call gave back."""
         changed: dict[str, Leaf] = {}
-        for path, value in self._mutable:
+        for path, passed, get in self._mutable:
+            value = passed if get is None else _present(get)
+            if value is _UNBOUND:
+                continue
             for leaf_path, leaf in observe(value, path).leaves.items():
                 before = self._inputs.get(leaf_path)
                 if before is None or before.fingerprint != leaf.fingerprint:
@@ -360,6 +367,13 @@ def _begin(watch: _Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Cal
     call = _Call(watch, run, frame)
     call.observe(args, kwargs)
     return call
+
+
+def _present(get: Callable[[], object]) -> object:
+    try:
+        return get()
+    except LookupError:
+        return _UNBOUND
 
 
 def _emit_bare(frame: Frame, run: OpenRun, error: BaseException | None) -> None:
