@@ -30,7 +30,7 @@ def structure_hash(config: dict[Any, Any]) -> str:
     """Hash keys and types (scheme `ato config-structure v1`); hex text, 64 characters."""
     from ato._core import digest_structure  # loads on first use
 
-    digest: str = digest_structure(plain(config), _kind_only)
+    digest: str = digest_structure(config, _kind_only)
     return digest
 
 
