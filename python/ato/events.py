@@ -192,11 +192,15 @@ class Frame:
         """Close the call: the record of what its frame knows, next in the order of completion."""
         run = self.run
         assert run is not None
+        parent = self.parent
+        while parent is not None and parent.run is not run:
+            parent = parent.parent  # a call of another run is no place in this one
+        outermost = None if self is run.root else run.root.ident
         return CallRecord(
             kind=self.kind,
             trace_id=self.trace_id,
             ident=self.ident,
-            parent=None if self.parent is None else self.parent.ident,
+            parent=outermost if parent is None else parent.ident,
             index=self.index,
             sequence=run.next_sequence(),
             started=self.started,
@@ -237,6 +241,9 @@ class OpenRun:
         self.draws: Callable[[], dict[str, Draw]] = dict
         # What tracers failed to see; goes into the run's own record.
         self.gaps: list[str] = []
+        # The run that was open before this one, and goes on when this one ends.
+        self.outer: OpenRun | None = None
+        self.is_open = True
         self._idents = itertools.count()
         self._indices: dict[str, itertools.count[int]] = {}
         self._lock = threading.Lock()
@@ -332,9 +339,13 @@ def when_run_opens(target: str) -> None:
 
 
 def open_run(recorder: Recorder) -> OpenRun:
-    """Begin a run in this process: running `@scope` and traced calls become part of it."""
+    """Begin a run in this process: running `@scope` and traced calls become part of it.
+
+    If another run is open, calls go to the new one until it ends, and then to the other again.
+    """
     global _process_run  # noqa: PLW0603 (the process has one open run; this is where it lives)
     run = OpenRun(recorder)
+    run.outer = _process_run
     _adopt(run)
     _process_run = run
     _announce(run)
@@ -359,8 +370,14 @@ def close_run(run: OpenRun) -> None:
     """End `run`: calls that are still running are recorded as they stand, innermost first."""
     global _process_run  # noqa: PLW0603
     _emit_open_frames(run)
+    run.is_open = False
     if _process_run is run:
-        _process_run = None
+        outer = run.outer
+        while outer is not None and not outer.is_open:
+            outer = outer.outer
+        _process_run = outer
+        if outer is not None:
+            _adopt(outer)
 
 
 def report_failure(where: str, error: BaseException) -> None:
@@ -384,11 +401,16 @@ def report_failure(where: str, error: BaseException) -> None:
 
 
 def _adopt(run: OpenRun) -> None:
-    """Give the frames that were entered before the run opened their place in it, outermost first."""
-    waiting = [frame for frame in _stack() if frame.run is None]
-    for frame in reversed(waiting):
+    """Give the calls that are running already their place in the run, outermost first.
+
+    Those that belong to another run are recorded there as they stand.
+    """
+    running = [frame for frame in _stack() if frame.kind != "run" and frame.run is not run]
+    for frame in reversed(running):
+        if frame.run is not None:
+            frame.run.recorder.on_call(frame.record())
         frame.enter(run)
-        if frame.parent is None:
+        if frame.parent is None or frame.parent.kind == "run":
             frame.parent = run.root
 
 

@@ -83,3 +83,13 @@ def test_a_run_that_died_is_paired_through_the_other_runs_functions() -> None:
     top = align(whole, whole[:1], {("call", "step"), ("scope", "outer")})
     (outer,) = top.children
     assert shape(outer) == [("step", "step"), ("step", None)]
+
+
+def test_a_damaged_store_leads_in_no_circle() -> None:
+    """A call that claims to be its own parent is taken for one of the run's."""
+    calls = [
+        CallRecord("call", "outer", 1, 1, 0, 0, 0),
+        CallRecord("call", "step", 2, 2, 0, 1, 1),
+        CallRecord("run", "run", 0, None, 0, 2, 0),
+    ]
+    assert shape(align(calls, calls, {("call", "step")})) == [("step", "step")]

@@ -479,3 +479,140 @@ def test_a_plain_global_that_functions_rebind_is_state() -> None:
     first, second = recorder.of("ticking")
     assert [first.inputs["global:TICKS"].text, second.inputs["global:TICKS"].text] == ["0", "1"]
     assert first.mutated["global:TICKS"].text == "1"
+
+
+def test_a_run_that_opens_while_another_is_open_takes_over_until_it_ends() -> None:
+    """Calls go to the newest open run, with a parent in that run, and afterwards to the other."""
+    traced = runtime_trace(lambda: 1, trace_id="shared")
+    first, second = ListRecorder(), ListRecorder()
+
+    def body():
+        outer = events.open_run(first)
+        traced()
+        inner = events.open_run(second)
+        traced()
+        events.close_run(inner)
+        traced()
+        return outer
+
+    registration = register_scope(body)
+    with scope_call(registration):
+        outer = body()
+    events.close_run(outer)
+    assert len(first.of("shared")) == 2
+    (call,) = second.of("shared")
+    idents = {record.ident: record for record in second.calls}
+    assert idents[call.parent].kind == "scope"
+    for recorder in (first, second):
+        assert all(r.parent is None or r.parent < r.ident for r in recorder.calls)
+    assert events.current_run() is None
+
+
+def test_runs_that_are_never_finished_do_not_mix() -> None:
+    """A loop that opens run after run leaves each with calls of its own."""
+    traced = runtime_trace(lambda: 1, trace_id="looped")
+    recorders = [ListRecorder() for _ in range(3)]
+    opened = []
+
+    def body():
+        for recorder in recorders:
+            opened.append(events.open_run(recorder))
+            traced()
+
+    registration = register_scope(body)
+    with scope_call(registration):
+        body()
+    for run in reversed(opened):
+        events.close_run(run)
+    assert [len(recorder.of("looped")) for recorder in recorders] == [1, 1, 1]
+    assert all(
+        r.parent is None or r.parent < r.ident for recorder in recorders for r in recorder.calls
+    )
+
+
+def test_what_a_generator_reads_after_its_last_value_counts_for_its_caller() -> None:
+    """The end of a generator is no step of its own, and its reads are not lost."""
+    config = ADict(bonus=1)
+
+    def steps():
+        yield 1
+        config.bonus
+
+    traced = runtime_trace(steps, trace_id="tail")
+    outer = runtime_trace(lambda: list(traced()), trace_id="drain")
+    with recording() as recorder:
+        outer()
+    assert [read.key for read in one(recorder, "drain").reads] == ["bonus"]
+    assert len(recorder.of("tail")) == 1
+
+
+def test_wrong_arguments_of_a_generator_are_an_error_at_the_call() -> None:
+    """A traced generator function checks its arguments when it is called, as it did before."""
+
+    def steps(x):
+        yield x
+
+    with pytest.raises(TypeError):
+        runtime_trace(steps, trace_id="checked")()
+
+
+def test_an_asynchronous_generator_is_refused_by_name() -> None:
+    """What cannot be recorded is refused at decoration, with what to do instead."""
+
+    async def stream():
+        yield 1
+
+    with pytest.raises(TypeError, match="stream, an asynchronous generator"):
+        runtime_trace(stream)
+
+
+def test_each_function_under_one_trace_id_has_its_own_code() -> None:
+    """Of two functions made by one factory, each call is recorded with its function's code."""
+
+    def make(factor):
+        @runtime_trace
+        def step(x):
+            return x * factor
+
+        return step
+
+    double, triple = make(2), make(3)
+    with recording() as recorder:
+        double(1)
+        triple(1)
+    first, second = recorder.of("step")
+    assert first.code is not None
+    assert second.code is not None
+    assert first.code != second.code
+
+
+def test_a_function_that_is_passed_in_is_not_kept_alive() -> None:
+    """What a passed closure holds is freed when the caller lets go of it."""
+    import gc
+    import weakref
+
+    class Big:
+        pass
+
+    traced = runtime_trace(lambda f: f(), trace_id="passing")
+    with recording():
+        big = Big()
+        gone = weakref.ref(big)
+        traced(lambda big=big: id(big))
+        traced(lambda: id(big))
+        big = None
+        gc.collect()
+        assert gone() is None
+
+
+def test_a_traced_function_that_raises_tells_who_waits_for_its_end() -> None:
+    """Callbacks for the end of a traced call get the exception."""
+    ends = []
+
+    def body():
+        events.current_frame().on_exit.append(ends.append)
+        raise KeyError("x")
+
+    with recording(), pytest.raises(KeyError):
+        runtime_trace(body, trace_id="ending")()
+    assert [type(end) for end in ends] == [KeyError]

@@ -84,13 +84,19 @@ class _Tree:
         for call in sorted(calls, key=lambda call: call.ident):
             if call.ident == 0 or not _takes_part(call, known):
                 continue
-            parent = by_ident.get(call.parent or 0)
+            parent = by_ident.get(_enclosing(call))
             while parent is not None and parent.ident and not _takes_part(parent, known):
-                parent = by_ident.get(parent.parent or 0)
+                parent = by_ident.get(_enclosing(parent))
             self._below[parent.ident if parent else 0][call.thread].append(call)
 
     def children(self, call: CallRecord | None) -> dict[str, list[CallRecord]]:
         return {} if call is None else self._below.get(call.ident, {})
+
+
+def _enclosing(call: CallRecord) -> int:
+    """The ident of the call around this one. It opened earlier; anything else is damage, and would
+    lead in a circle."""
+    return call.parent if call.parent is not None and call.parent < call.ident else 0
 
 
 def _takes_part(call: CallRecord, known: set[tuple[str, str]]) -> bool:

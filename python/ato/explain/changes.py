@@ -68,7 +68,7 @@ def find_changes(a: Run, b: Run) -> Changes:
 
 def _compare_random(a: Run, b: Run, changes: Changes) -> None:
     states_a, states_b = _first_states(a), _first_states(b)
-    for name in states_a.keys() & states_b.keys():
+    for name in sorted(states_a.keys() & states_b.keys()):
         if states_a[name] != states_b[name]:
             left, right = (f"state {states[name][:12]}…" for states in (states_a, states_b))
             changes.random[name] = Change("randomness", name, "seed", left, right)
@@ -92,7 +92,7 @@ def _compare_config(a: Run, b: Run, changes: Changes) -> None:
     # A key that is set in code after the run opened shows only where it is read.
     # So does one of a scope whose config the logger was not given.
     reads_a, reads_b = _reads(a.calls), _reads(b.calls)
-    for key in reads_a.keys() & reads_b.keys():
+    for key in sorted(reads_a.keys() & reads_b.keys()):
         if key not in changes.config and reads_a[key] != reads_b[key]:
             changes.config[key] = Change("config", key, "value")
     for key in changes.config:
@@ -106,8 +106,7 @@ def _watched(run: Run, key: str) -> bool:
     """Whether no read of a key can have been missed: the config is a scope's, handed to a function
     of that scope. A plain mapping tells nothing, and neither do reads before the run opened."""
     entry = run.config.get(key)
-    by_scope = any(call.kind == "scope" for call in run.calls)
-    return entry is None or (by_scope and bool(entry["history"]))
+    return entry is None or (bool(run.scopes) and bool(entry["history"]))
 
 
 def _reads(calls: Iterable[CallRecord]) -> dict[str, set[str]]:

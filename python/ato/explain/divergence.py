@@ -181,7 +181,7 @@ def _metric_splits(top: Pair, a: Run, b: Run, *, values: bool) -> Iterator[Split
     pairs = {pair.a.ident: pair for pair in top.walk() if pair.a is not None}
     others = {pair.b.ident: pair for pair in top.walk() if pair.b is not None}
     points_a, points_b = _by_key(a.metrics), _by_key(b.metrics)
-    for key in points_a.keys() | points_b.keys():
+    for key in [*points_a, *(key for key in points_b if key not in points_a)]:
         left, right = points_a.get(key, []), points_b.get(key, [])
         for one, two in zip(left, right, strict=False):
             if values and not _same(one.value, two.value):

@@ -116,6 +116,7 @@ class _Call:
         if run is None:
             return
         try:
+            self._watch.registration.join(run)
             if self._watch.inputs:
                 self._observe_inputs(run, args, kwargs)
             else:
@@ -143,9 +144,17 @@ class _Call:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         duration = time.perf_counter() - self._started
         events.pop_frame(self._token)
+        self._close(error, duration)
+        for leave in self._frame.on_exit:
+            leave(error)
+
+    def _close(self, error: BaseException | None, duration: float) -> None:
         # A run may have opened inside the call, and taken the frame in.
         run = self._frame.run
-        if run is None or self._discarded:
+        if run is None:
+            return
+        if self._discarded:
+            self._hand_up()
             return
         if self._run is None:
             _emit_bare(self._frame, run, error)
@@ -180,7 +189,8 @@ class _Call:
 
     def _emit(self, run: OpenRun, error: BaseException | None, duration: float) -> None:
         watch = self._watch
-        draws = _draws(self._before, states())
+        # Where the states before could not be read, nothing is known of draws.
+        draws = _draws(self._before, states()) if self._before else {}
         output: dict[str, Leaf] = {}
         if error is None:
             shown = self.result if watch.inspect_fn is None else watch.inspect_fn(self.result)
@@ -199,6 +209,14 @@ class _Call:
         record.duration = duration
         _set_outcome(record, error)
         run.recorder.on_call(record)
+
+    def _hand_up(self) -> None:
+        """What a generator reads after its last value belongs to the function around it."""
+        parent = self._frame.parent
+        if parent is not None:
+            parent.reads += [read for read in self._frame.reads if read not in parent.reads]
+            for trace_id, count in self._frame.skipped.items():
+                parent.skipped[trace_id] = parent.skipped.get(trace_id, 0) + count
 
     def _mutated(self) -> dict[str, Leaf]:
         """Observe the mutable inputs again; what differs now is part of what the call gave back."""
@@ -234,7 +252,14 @@ def runtime_trace(
 
     Raises:
         ValueError: `every` is less than 1.
+        TypeError: `fn` is an asynchronous generator.
     """
+    if inspect.isasyncgenfunction(fn):
+        name = getattr(fn, "__qualname__", repr(fn))
+        raise TypeError(
+            f"runtime_trace cannot record {name}, an asynchronous generator; trace the functions "
+            "that it calls"
+        )
     if every is not None and every < 1:
         raise ValueError(f"runtime_trace(every={every}): record each N-th call with N of 1 or more")
     registration = register(fn, "runtime", trace_id, roots)
@@ -325,9 +350,9 @@ def _traced_coroutine(fn: Callable[..., Any], watch: _Watch) -> Callable[..., An
 
 
 def _traced_generator(fn: Callable[..., Any], watch: _Watch) -> Callable[..., Any]:
-    @wraps(fn)
-    def traced(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        steps = fn(*args, **kwargs)
+    def stepwise(
+        steps: Generator[Any, Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Generator[Any, Any, Any]:
         resume: Callable[[], Any] = partial(next, steps)
         while True:
             call = _begin(watch, args, kwargs)
@@ -342,6 +367,11 @@ def _traced_generator(fn: Callable[..., Any], watch: _Watch) -> Callable[..., An
                 raise
             except BaseException as error:  # noqa: BLE001 (handed on to the traced generator)
                 resume = partial(steps.throw, error)
+
+    # Not a generator function itself: wrong arguments are an error at the call, as without a trace.
+    @wraps(fn)
+    def traced(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        return stepwise(fn(*args, **kwargs), args, kwargs)
 
     return traced
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -37,14 +38,26 @@ class Registration:
         # The code as it stood when the current run opened; a module-level constant that is
         # changed later is another fingerprint in the next run.
         self.code: CodeFingerprint | None = None
+        self._run: events.OpenRun | None = None
         self._state: tuple[StateRef, ...] = ()
         self._looks = 0
 
-    def fingerprint(self) -> CodeFingerprint:
-        """Fingerprint the code as it is now, and keep it."""
-        self.code = fingerprint_code(self.fn, roots=self.roots)
+    def join(self, run: events.OpenRun) -> None:
+        """Make the code, as it is now, part of a run; once a run.
+
+        Of several functions under one trace id, a run knows the one that was registered last when
+        it opens, and each other one from its first recorded call.
+        """
+        if self._run is run:
+            return
+        self._run, self.code = run, None
+        try:
+            self.code = fingerprint_code(self.fn, roots=self.roots)
+        except Exception as error:  # noqa: BLE001 (a tracer never stops the script)
+            events.report_failure(self.trace_id, error)
+            return
         self._state, self._looks = self.code.state, 0
-        return self.code
+        run.recorder.on_code(events.CodeRecord(self.trace_id, self.role, self.code))
 
     def state(self) -> tuple[StateRef, ...]:
         """The globals and closures whose values the function reads, for its next recorded call.
@@ -59,7 +72,9 @@ class Registration:
 
 
 _registrations: dict[tuple[str, str], Registration] = {}
-_passed: dict[int, tuple[object, CodeFingerprint | None]] = {}
+# What came in with arguments, by identity: two classes may compare equal, and a class need not be
+# hashable. Nothing is kept alive for it; an entry goes with its object.
+_passed: dict[int, tuple[weakref.ref[Any], CodeFingerprint | None]] = {}
 
 
 def register(
@@ -83,7 +98,7 @@ def register(
         events.report_failure(name, error)
     run = events.current_run()
     if run is not None:
-        _emit(run, registration)
+        registration.join(run)
     return registration
 
 
@@ -117,8 +132,9 @@ def default_trace_id(fn: Callable[..., Any]) -> str:
 
 def run_opened(run: events.OpenRun) -> None:
     """Give a run that opens the code of everything registered, and of the entry script's body."""
+    _passed.clear()  # a module's constants may have changed since the last run
     for registration in list(_registrations.values()):
-        _emit(run, registration)
+        registration.join(run)
     main = sys.modules.get("__main__")
     if isinstance(main, ModuleType):
         _emit_main(run, main)
@@ -139,23 +155,13 @@ def passed_code(run: events.OpenRun, things: Sequence[object]) -> list[str]:
 
 
 def _code_of_passed(thing: object) -> CodeFingerprint | None:
-    # By identity: two classes may compare equal, and a class need not be hashable. The object is
-    # kept beside its fingerprint, so that its address is not given to another one.
-    known = _passed.get(id(thing))
-    if known is not None:
+    identity = id(thing)
+    known = _passed.get(identity)
+    if known is not None and known[0]() is thing:
         return known[1]
     code = fingerprint_code(thing) if is_project_object(thing) else None
-    _passed[id(thing)] = (thing, code)
+    _passed[identity] = (weakref.ref(thing, lambda _: _passed.pop(identity, None)), code)
     return code
-
-
-def _emit(run: events.OpenRun, registration: Registration) -> None:
-    try:
-        code = registration.fingerprint()
-    except Exception as error:  # noqa: BLE001 (a tracer never stops the script)
-        events.report_failure(registration.trace_id, error)
-        return
-    run.recorder.on_code(events.CodeRecord(registration.trace_id, registration.role, code))
 
 
 def _emit_main(run: events.OpenRun, main: ModuleType) -> None:
