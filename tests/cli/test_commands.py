@@ -103,6 +103,20 @@ def test_the_answer_can_be_written_to_a_file(store: Path) -> None:
     assert (store / "answer.txt").read_text(encoding="utf-8") == printed
 
 
+def test_a_file_that_cannot_be_written_is_one_message(store: Path) -> None:
+    """Where `--output` cannot be written the message names the path, and the status is 2."""
+    path = store / "nowhere" / "answer.txt"
+    error = ato("why", "1", "2", "--output", str(path), folder=store, status=2).stderr
+    assert error == f"ato: {path}: No such file or directory\n"
+
+
+def test_the_demo_wants_a_folder(tmp_path: Path) -> None:
+    """`ato demo --folder` with the path of a file is a usage error."""
+    file = tmp_path / "file"
+    file.touch()
+    assert "is a file" in ato("demo", "--folder", str(file), folder=tmp_path, status=2).stderr
+
+
 def test_the_store_is_named_by_option_or_variable(store: Path, tmp_path_factory) -> None:
     """`--db` and `ATO_DB` name the store from any folder."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
@@ -123,6 +137,55 @@ def test_runs_lists_what_is_there(store: Path) -> None:
     assert [
         r["id"] for r in json.loads(ato("runs", "--json", "--limit", "1", folder=store).stdout)
     ] == [2]
+
+
+def test_names_are_printed_as_they_are(tmp_path: Path) -> None:
+    """Square brackets and colons in names, metrics and errors are text, and not markup."""
+    names = ["[/x]", "[red]x", ":smile:"]
+    for name in names:
+        config = {
+            name: 1,
+            "experiment": {
+                "project_name": name,
+                "sql": {"db_path": str(tmp_path / "experiments.db")},
+            },
+        }
+        with SQLLogger(config) as logger:
+            logger.run(name=name)
+            logger.log_metric(f"{name}loss", 1, 0)
+    wide = {"COLUMNS": "200"}
+    text = ato("runs", folder=tmp_path, **wide).stdout
+    for number, name in enumerate(names, 1):
+        row = text.splitlines()[number].split()
+        assert row[:3] == [str(number), name, name]
+        assert f"{name}loss" in row
+        shown = ato("show", str(number), folder=tmp_path, **wide).stdout
+        assert shown.startswith(f"run {number} ({name})  project {name}, completed\n")
+        assert f"{name}loss " in shown
+
+
+def test_runs_shows_the_value_logged_last(tmp_path: Path) -> None:
+    """Each run shows its own metrics, with the value logged last, whatever its step; NaN is `nan`."""
+    config = {"experiment": {"sql": {"db_path": str(tmp_path / "experiments.db")}}}
+    with SQLLogger(config) as logger:
+        logger.run()
+        for value, step in [(0.5, 7), (0.25, 3)]:
+            logger.log_metric("loss", value, step)
+        logger.run()
+        logger.log_metrics({"loss": float("nan"), "size": float("inf")}, 0)
+        logger.run()
+    rows = json.loads(ato("runs", "--json", folder=tmp_path).stdout)
+    assert [row["metrics"] for row in rows] == [{"loss": 0.25}, {"loss": "nan", "size": "inf"}, {}]
+    assert "loss nan  size inf" in ato("runs", folder=tmp_path, COLUMNS="200").stdout
+
+
+def test_runs_are_filtered_by_status(store: Path) -> None:
+    """`--status` lists the runs that have it; one that does not exist is a usage error."""
+    completed = json.loads(ato("runs", "--json", "--status", "completed", folder=store).stdout)
+    assert [row["id"] for row in completed] == [1, 2]
+    assert json.loads(ato("runs", "--json", "--status", "crashed", folder=store).stdout) == []
+    error = ato("runs", "--status", "foo", folder=store, status=2).stderr
+    assert "'interrupted'" in error
 
 
 def test_show_prints_one_run(store: Path) -> None:

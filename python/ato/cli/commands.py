@@ -18,20 +18,26 @@ from ato.exceptions import AtoError, UnknownRunError
 __all__ = ["main"]
 
 _DB_HELP = "Path or URL of the store; otherwise ATO_DB, otherwise experiments.db in this folder."
+_STATUSES = ("running", "completed", "failed", "interrupted", "crashed")
 _db_option = click.option("--db", metavar="URL", help=_DB_HELP)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Print Ato's own errors as one message, without a traceback, and exit with status 2."""
+    """Print Ato's own errors and the system's as one message each, and exit with status 2."""
 
     @wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except AtoError as error:
-            click.echo(f"ato: {error}", err=True)
-            sys.exit(2)
+            message = str(error)
+        except BrokenPipeError:
+            raise  # the reader has seen enough (`ato runs | head`): click ends quietly
+        except OSError as error:
+            message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        click.echo(f"ato: {message}", err=True)
+        sys.exit(2)
 
     return guarded
 
@@ -79,7 +85,7 @@ def why(
 
 @main.command()
 @click.option("--project", help="Only the runs of this project.")
-@click.option("--status", help="Only runs with this status.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only runs with this status.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many, the newest.")
 @_json_option
 @_db_option
@@ -88,7 +94,7 @@ def runs(
     project: str | None, status: str | None, limit: int | None, as_json: bool, db: str | None
 ) -> None:
     """List the runs of a store, the newest last."""
-    from ato.cli.tables import run_row, run_table  # SQLAlchemy loads
+    from ato.cli.tables import last_values, run_row, run_table  # SQLAlchemy loads
 
     finder = _finder(db)
     projects = finder.find_projects() if project is None else [project]
@@ -101,7 +107,9 @@ def runs(
         for run in finder.get_runs_in_project(name, status=status, limit=limit)
     ]
     found.sort(key=lambda pair: pair[0].id)
-    rows = [run_row(run, name) for run, name in (found[-limit:] if limit else found)]
+    shown = found[-limit:] if limit else found
+    last = last_values(finder.engine, [run.id for run, _ in shown])
+    rows = [run_row(run, name, last.get(run.id, {})) for run, name in shown]
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False, default=str))
     else:

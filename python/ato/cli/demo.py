@@ -21,7 +21,11 @@ _AFTER = "return images + noise * 1.0"
 
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to put the project.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to put the project.",
+)
 def demo(folder: Path | None) -> None:
     """Train on handwritten digits twice, with one edit in a helper, and explain the difference."""
     missing = [name for name in ("numpy", "sklearn") if find_spec(name) is None]

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Engine, select
 
 from ato.db_routers.sql.reading import RunRecords
-from ato.db_routers.sql.schema import Experiment
+from ato.db_routers.sql.schema import Experiment, MetricKey, MetricSummary
 from ato.provenance import Write
 
-__all__ = ["print_run", "run_details", "run_row", "run_table"]
+__all__ = ["last_values", "print_run", "run_details", "run_row", "run_table"]
 
 _STYLES = {"completed": "green", "running": "cyan", "failed": "red", "crashed": "red"}
 
 
-def run_row(run: Experiment, project: str) -> dict[str, Any]:
+def last_values(engine: Engine, run_ids: Sequence[int]) -> dict[int, dict[str, float]]:
+    """Run id → the value of each metric that was logged last; a run without metrics is not in it."""
+    wanted = set(run_ids)
+    if not wanted:
+        return {}
+    # A range and not a list of ids: SQLite limits the number of values in a query.
+    query = (
+        select(MetricSummary.run_id, MetricKey.key, MetricSummary.last)
+        .join(MetricKey, MetricKey.id == MetricSummary.key_id)
+        .where(MetricSummary.run_id.between(min(wanted), max(wanted)))
+        .order_by(MetricSummary.run_id, MetricSummary.key_id)
+    )
+    found: dict[int, dict[str, float]] = {}
+    with engine.connect() as connection:
+        for run_id, key, value in connection.execute(query):
+            if run_id in wanted:
+                found.setdefault(run_id, {})[key] = value
+    return found
+
+
+def run_row(run: Experiment, project: str, last: dict[str, float]) -> dict[str, Any]:
     """One run of a list: id, name, project, status, times, and the last value of each metric."""
-    last: dict[str, float] = {}
-    for point in run.metrics:
-        last[point.key] = _json_number(point.value)
     return {
         "id": run.id,
         "name": run.name,
@@ -30,7 +50,7 @@ def run_row(run: Experiment, project: str) -> dict[str, Any]:
         "started": run.start_time,
         "ended": run.end_time,
         "tags": list(run.tags or []),
-        "metrics": last,
+        "metrics": {key: _json_number(value) for key, value in last.items()},
     }
 
 
@@ -53,7 +73,7 @@ def run_table(rows: list[dict[str, Any]], *, several_projects: bool) -> None:
             str(row["id"]),
             row["name"] or "",
             *project,
-            f"[{_STYLES.get(status, 'yellow')}]{status}",
+            Text(status, style=_STYLES.get(status, "yellow")),
             f"{row['started']:%Y-%m-%d %H:%M:%S}",
             metrics,
         )
@@ -100,21 +120,21 @@ def print_run(records: RunRecords) -> None:
     """Print one run."""
     console = _console()
     title = f"run {records.id}" + (f" ({records.name})" if records.name else "")
-    console.print(f"[bold]{title}[/]  project {records.project}, {records.status}")
+    console.print(Text.assemble((title, "bold"), f"  project {records.project}, {records.status}"))
     ended = f", ended {records.end_time:%H:%M:%S}" if records.end_time else ""
     console.print(f"started {records.start_time:%Y-%m-%d %H:%M:%S}{ended}")
-    console.print(f"command {' '.join(records.command)}", markup=False)
+    console.print(f"command {' '.join(records.command)}")
     if records.git_commit:
         dirty = ", with uncommitted changes" if records.git_dirty else ""
         console.print(f"commit  {records.git_commit[:12]}{dirty}")
     if records.error:
-        console.print(records.error.strip(), style="red", markup=False)
+        console.print(records.error.strip(), style="red")
     console.print(_config_table(records))
     details = run_details(records)
     console.print(_metric_table(details["metrics"]))
     console.print(_code_table(records, details["calls"]))
     for file in records.inputs:
-        console.print(f"read {file.path}  BLAKE3 {(file.digest or 'unknown')[:16]}", markup=False)
+        console.print(f"read {file.path}  BLAKE3 {(file.digest or 'unknown')[:16]}")
 
 
 def _config_table(records: RunRecords) -> Table:
@@ -124,7 +144,7 @@ def _config_table(records: RunRecords) -> Table:
     for key, entry in records.config.items():
         history = entry["history"] or []
         origin = str(Write.from_json(history[-1]).origin) if history else ""
-        table.add_row(_plain(key), _plain(repr(entry["value"])), _plain(origin))
+        table.add_row(key, repr(entry["value"]), origin)
     return table
 
 
@@ -134,7 +154,7 @@ def _metric_table(series: dict[str, list[Any]]) -> Table:
         table.add_column(title, justify="left" if title == "metric" else "right")
     for key, points in series.items():
         first, last = points[0][1], points[-1][1]
-        table.add_row(_plain(key), str(len(points)), _number(first), _number(last))
+        table.add_row(key, str(len(points)), _number(first), _number(last))
     return table
 
 
@@ -144,12 +164,8 @@ def _code_table(records: RunRecords, calls: dict[str, int]) -> Table:
         table.add_column(title, justify="right" if title == "recorded calls" else "left")
     for code in records.codes:
         count = str(calls.get(code.trace_id, 0)) if code.role == "runtime" else ""
-        table.add_row(_plain(code.trace_id), code.role, code.logic[:12], code.deep[:12], count)
+        table.add_row(code.trace_id, code.role, code.logic[:12], code.deep[:12], count)
     return table
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _number(value: Any) -> str:
@@ -157,4 +173,5 @@ def _number(value: Any) -> str:
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    # Names are printed as they are: none of them is markup.
+    return Console(highlight=False, markup=False, emoji=False)
