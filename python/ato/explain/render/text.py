@@ -20,10 +20,12 @@ _GROUPS = (
     ("cosmetic", "Cosmetic only"),
 )
 _HEADLINES = {
-    "identical": "Nothing that was recorded differs: same outputs, same metrics, same number of calls.",
+    "identical": "No recorded result differs: same outputs, same metrics, same number of calls.",
     "nondeterministic": "Nondeterminism: nothing that was recorded differs, and the output does.",
     "untracked": "No recorded change explains this: what was not watched is the answer.",
 }
+# The headline of nondeterminism where something differed already when the call began.
+_DIFFERENT_INPUTS = "Nondeterminism. What made its inputs differ was not watched."
 
 
 def render_text(answer: Explanation, *, everything: bool = False) -> str:
@@ -84,6 +86,9 @@ def _number(value: float) -> str:
 def _causes(answer: Explanation) -> list[Text]:
     lines: list[Text] = []
     headline = _HEADLINES.get(answer.verdict)
+    split = answer.first_divergence
+    if answer.verdict == "nondeterministic" and split is not None and split.symptoms:
+        headline = _DIFFERENT_INPUTS
     if headline is not None:
         lines.append(Text(headline, style="bold"))
     if answer.verdict == "ambiguous" and len(answer.causes) > 1:
