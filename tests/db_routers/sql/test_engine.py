@@ -37,6 +37,12 @@ def test_without_a_name_the_store_is_the_environments(tmp_path, monkeypatch):
     assert store_url(None).database == str(tmp_path / "other.db")
 
 
+def test_other_databases_are_not_there_yet():
+    """An address of a server is answered by what this version has, not by a missing driver."""
+    with pytest.raises(StoreError, match=r"in SQLite only, and postgresql://me:\*\*\*@host/runs"):
+        open_store("postgresql://me:hunter2@host/runs")
+
+
 def test_what_is_no_url_is_refused():
     """An unreadable URL is an error that repeats it."""
     with pytest.raises(StoreError, match="neither a path nor a database URL"):

@@ -94,10 +94,14 @@ def test_what_is_no_mapping_is_refused(path):
         SQLLogger([1]).run()
 
 
-def test_a_config_that_names_a_project_only_in_part(path):
-    """A branch of another type where the settings are looked for is the user's own business."""
-    logger = SQLLogger({"experiment": "mnist"})
-    assert logger._project == "default"
+def test_a_config_whose_experiment_is_no_section_is_refused():
+    """Else the runs would go into a store and a project that nobody named."""
+    for value in ("mnist", 3):
+        with pytest.raises(
+            ConfigTypeError, match=r"it must be a section that may hold project_name"
+        ):
+            SQLLogger({"experiment": value})
+    assert SQLLogger({"experiment": None})._project == "default"
 
 
 def test_metrics_come_back_in_the_order_of_logging(logger, finder):
@@ -198,6 +202,44 @@ def test_a_forked_worker_logs_into_the_parents_run(tmp_path):
     run._engine = None
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_connections_of_its_own(tmp_path):
+    """Artifacts, queries and sessions of a child leave the parent's connection and session alone."""
+    code, _, errors = run_script(
+        tmp_path,
+        """
+        import os
+        from sqlalchemy import text
+        from ato.db_routers.sql.manager import SQLFinder, SQLLogger
+        from pathlib import Path
+        Path("weights.bin").write_bytes(b"abc")
+        logger = SQLLogger({"experiment": {"sql": {"db_path": os.environ["DB"]}}})
+        finder = SQLFinder(os.environ["DB"])
+        run_id = logger.run()
+        finder.find_run(run_id)
+        count = text("SELECT count(*) FROM artifacts")
+        session = logger.session
+        assert session.execute(count).scalar() == 0
+        with logger.engine.connect() as connection:
+            theirs = id(connection.connection.driver_connection)
+        child = os.fork()
+        if child == 0:
+            with logger.engine.connect() as connection:
+                assert id(connection.connection.driver_connection) != theirs
+            logger.log_artifact(run_id, "weights.bin")
+            assert finder.find_run(run_id).id == run_id
+            assert logger.session is not session
+            assert logger.session.execute(count).scalar() == 1
+            raise SystemExit
+        assert os.waitpid(child, 0)[1] == 0
+        assert logger.session is session
+        session.rollback()
+        assert session.execute(count).scalar() == 1
+        """,
+    )
+    assert code == 0, errors
+
+
 def test_logging_needs_an_open_run(logger):
     """Before `run()` and after `finish()` a log call is an error that says what to do."""
     for _ in range(2):
@@ -275,6 +317,15 @@ def test_an_exception_that_leaves_the_scope_fails_the_run(logger, finder):
     run = finder.find_run(1)
     assert run.status == "failed"
     assert "ZeroDivisionError: by zero" in run.error
+
+
+def test_outside_of_scopes_a_run_belongs_to_the_traced_call(logger):
+    """Without a scope it is the innermost traced call whose exception fails the run; never a value."""
+    call = events.Frame("call", "train.main", None)
+    value = events.Frame("value", "loss", call)
+    with _inside(call), _inside(value):
+        logger.run()
+    assert (len(call.on_exit), value.on_exit) == (1, [])
 
 
 def test_a_scope_that_returns_leaves_the_run_open(logger, finder):
@@ -398,6 +449,24 @@ def test_ctrl_c_while_writing_loses_nothing(logger, finder, monkeypatch):
         logger.log_metric("loss", 1.0, 0)
     logger.log_metric("loss", 0.5, 1)
     assert [p.value for p in finder.find_run(1).metrics] == [1.0, 0.5]
+
+
+def test_a_record_that_the_store_refuses_is_lost_alone(logger, finder):
+    """What waits beside a bad record is written; only that one is lost, and counted."""
+    run_id = logger.run()
+    recorder = logger._recorder
+    for number in range(3):
+        recorder._add(
+            "inputs", {"run_id": run_id, "path": None if number == 1 else f"{number}.csv"}
+        )
+    with pytest.warns(RuntimeWarning, match="watching the store"):
+        logger.log_metric("loss", 0.5, 0)
+    assert [p.value for p in finder.find_run(run_id).metrics] == [0.5]
+    with logger.engine.connect() as connection:
+        paths = connection.execute(text("SELECT path FROM inputs ORDER BY path")).scalars().all()
+    assert paths == ["0.csv", "2.csv"]
+    with pytest.warns(RuntimeWarning, match="1 records were not kept"):
+        logger.finish()
 
 
 def test_a_fault_of_the_recorder_is_no_fault_of_the_run(logger, monkeypatch):

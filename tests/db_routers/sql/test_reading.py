@@ -288,3 +288,31 @@ def test_a_run_elsewhere_is_not_called_crashed():
     """Of a run on another host nothing is known but what it wrote."""
     assert status_now("running", "another-host", 1, "gone") == "running"
     assert status_now("failed", "another-host", 1, "gone") == "failed"
+
+
+def test_a_secret_that_a_call_takes_or_gives_is_not_in_the_store(path):
+    """No file of the store holds a secret's text or plain digest, wherever a call passed it on."""
+    from ato.fingerprints import value_hex
+
+    plain = value_hex("SUPERSECRET1")
+    seen = Leaf(plain, "str", text="'SUPERSECRET1'")
+    logger = logger_for(path, lr=0.1)
+    logger.run()
+    _call(
+        events.current_run(),
+        inputs={"api_key": seen, "token_ids": Leaf("many", "Tensor", "int64", (3,))},
+        mutated={"client.password": seen},
+        output={"output['hf_token']": seen, "output['lr']": Leaf("number", "float", text="0.1")},
+    )
+    logger.log_metric("loss", 0.5, 0)
+    stored = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+    assert b"api_key" in stored
+    assert b"SUPERSECRET1" not in stored
+    assert plain.encode() not in stored
+    call = load_run(logger.engine, 1).calls[0]
+    assert call.inputs["api_key"].text == "<secret>"
+    assert call.inputs["api_key"].fingerprint == call.mutated["client.password"].fingerprint
+    assert call.inputs["token_ids"].fingerprint == "many"
+    assert call.output["output['lr']"].text == "0.1"
+    logger.finish()
+    logger.engine.dispose()

@@ -95,6 +95,11 @@ def open_store(
         StoreError: the database cannot be reached or written.
     """
     url = store_url(location)
+    if url.get_backend_name() != "sqlite":
+        raise StoreError(
+            f"this version of Ato stores runs in SQLite only, and {_place(url)} is another "
+            "database; name a file (runs.db) or sqlite:///runs.db"
+        )
     if _is_file(url):
         _check_path(Path(url.database or ""), must_exist)
     try:
@@ -208,9 +213,34 @@ def _engine(url: URL, **options: Any) -> Engine:
     )
     event.listen(engine, "connect", _apply_settings)
     event.listen(engine, "begin", _begin)
-    # Whoever lets go of a logger or finder need not know that there is a connection to close.
-    weakref.finalize(engine, engine.pool.dispose)
+    if _is_file(url):
+        _engines.add(engine)
+    _close_with(engine)
     return engine
+
+
+# The engines of files: a connection to one must not cross a fork, not even to be closed.
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_closers: weakref.WeakKeyDictionary[Engine, Any] = weakref.WeakKeyDictionary()
+# What belongs to parent processes: never used here, and kept, since to forget it would close it.
+_abandoned: list[Any] = []
+
+
+def _close_with(engine: Engine) -> None:
+    # Whoever lets go of a logger or finder need not know that there is a connection to close.
+    _closers[engine] = weakref.finalize(engine, engine.pool.dispose)
+
+
+def _begin_anew_in_child() -> None:
+    for engine in list(_engines):
+        _closers[engine].detach()
+        _abandoned.append(engine.pool)
+        engine.dispose(close=False)
+        _close_with(engine)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 def _apply_settings(connection: sqlite3.Connection, _record: object) -> None:

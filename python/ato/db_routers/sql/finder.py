@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from ato.events import quiet_reads
+from ato.exceptions import ConfigTypeError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -25,15 +26,30 @@ def store_location(config: Mapping[str, Any]) -> tuple[str, str]:
     """Project name and address of the store that a config names, or their defaults.
 
     These are the store's own reads of a config; they do not count as the run's.
+
+    Raises:
+        ConfigTypeError: `experiment` is there and no section.
     """
     with quiet_reads():
-        experiment = _branch(config, "experiment")
+        experiment = _experiment(config)
         project = experiment.get("project_name")
         location = _branch(experiment, "sql").get("db_path")
     return (
         _DEFAULT_PROJECT if project is None else str(project),
         _DEFAULT_LOCATION if location is None else str(location),
     )
+
+
+def _experiment(config: object) -> Mapping[str, Any]:
+    experiment = config.get("experiment") if isinstance(config, Mapping) else None
+    if experiment is None:
+        return {}
+    if not isinstance(experiment, Mapping):
+        raise ConfigTypeError(
+            f"config.experiment is {experiment!r:.80}; it must be a section that may hold "
+            "project_name (a text) and sql.db_path (a path or URL)"
+        )
+    return experiment
 
 
 def _branch(config: object, name: str) -> Mapping[str, Any]:

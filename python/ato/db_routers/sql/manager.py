@@ -50,6 +50,7 @@ class SQLLogger:
         self._config = config
         self._project, self._location = store_location(config)
         self._recorder: RunRecorder | None = None
+        self._session: tuple[int, Session] | None = None
 
     @cached_property
     def engine(self) -> Engine:
@@ -62,12 +63,18 @@ class SQLLogger:
 
         return open_store(self._location, must_exist=False)
 
-    @cached_property
+    @property
     def session(self) -> Session:
         """An SQLAlchemy session for queries of your own; end its transactions to see new rows."""
         from sqlalchemy.orm import Session
 
-        return Session(self.engine)
+        held = self._session
+        if held is None or held[0] != os.getpid():
+            # That of a parent process holds a connection that is not this one's to use or close.
+            if held is not None:
+                _abandoned.append(held[1])
+            held = self._session = os.getpid(), Session(self.engine)
+        return held[1]
 
     def run(
         self,
@@ -235,6 +242,9 @@ class SQLLogger:
         recorder.finish(status, error)
 
 
+# Sessions of parent processes: never used here, and never closed either.
+_abandoned: list[Session] = []
+
 # Loggers with an open run, by identity: kept alive until it is finished.
 _open_loggers: dict[int, SQLLogger] = {}
 
@@ -255,10 +265,13 @@ def _finish_at_exit() -> None:
 
 def _enclosing_scope() -> events.Frame | None:
     """The innermost running `@scope` function, else the innermost running traced call."""
-    innermost = frame = events.current_frame()
+    call = None
+    frame = events.current_frame()
     while frame is not None and frame.kind != "scope":
+        if call is None and frame.kind == "call":
+            call = frame
         frame = frame.parent
-    return frame or innermost
+    return frame or call
 
 
 def _checked(status: str) -> str:

@@ -13,18 +13,19 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, insert, select, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from ato import events
 from ato.db_routers.sql.code_rows import CodeRows, code_rows, write_code
 from ato.db_routers.sql.engine import explain_failure, write
-from ato.db_routers.sql.redaction import is_secret_key, keyed_digest
-from ato.db_routers.sql.rows import INSERT_CALL, call_row, dump
+from ato.db_routers.sql.redaction import is_secret_key, keyed_digest, mask_leaves
+from ato.db_routers.sql.rows import INSERT_CALL, call_row
 from ato.db_routers.sql.schema import Experiment, Input, MetricKey
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ __all__ = ["RunRecorder"]
 CALLS_AT_ONCE = 500  # calls that may wait in memory; at about 1 kB each they are no burden
 WAITING_LIMIT = 200_000  # records kept while the database cannot be written; beyond, they are lost
 PAUSE = 60.0  # seconds between attempts to write once one has failed
+
+# What a database says of a record that it does not take; its other errors are about the store.
+_REFUSALS = (DataError, IntegrityError, InterfaceError, ProgrammingError)
 
 # Merged in SQL, since forked workers log the same keys.
 _SUMMARISE = text(
@@ -89,6 +93,11 @@ class _Waiting:
     def __len__(self) -> int:
         return sum(len(getattr(self, each.name)) for each in fields(self))
 
+    def singles(self) -> list[_Waiting]:
+        """Each record alone, in the order in which a batch is written."""
+        order = ("start_states", "codes", "calls", "inputs", "points")
+        return [_Waiting(**{name: [record]}) for name in order for record in getattr(self, name)]
+
     def followed_by(self, later: _Waiting) -> _Waiting:
         """Both, this one's records first."""
         names = [each.name for each in fields(self)]
@@ -135,9 +144,7 @@ class RunRecorder:
     def on_call(self, record: events.CallRecord) -> None:
         """Keep a completed call."""
         try:
-            row = call_row(record, self.run_id)
-            if any(self._is_secret(read.key) for read in record.reads):
-                row["reads"] = dump(self._keyed(record.reads))
+            row = call_row(self._redacted(record), self.run_id)
         except Exception as error:  # noqa: BLE001 (recording never stops the run)
             events.report_failure(f"the calls of {record.trace_id}", error)
             return
@@ -180,20 +187,40 @@ class RunRecorder:
                 return
             try:
                 found = write(self.engine, lambda connection: self._write(connection, batch))
+            except _REFUSALS:
+                found = self._write_singly(batch)
             except DBAPIError as error:
                 self._put_back(batch)
                 self._failed(error)
                 return
-            except Exception as error:  # noqa: BLE001 (recording never stops the run)
-                # Trying again would fail again, and keep everything that follows from the store.
-                self._dropped += len(batch)
-                events.report_failure("the store", error)
-                return
+            except Exception:  # noqa: BLE001 (recording never stops the run)
+                found = self._write_singly(batch)
             except BaseException:  # Ctrl-C, at the latest written by `finish`
                 self._put_back(batch)
                 raise
             # Only now: ids from a transaction that was rolled back are nobody's.
             self._key_ids.update(found)
+
+    def _write_singly(self, batch: _Waiting) -> dict[str, int]:
+        """Write a batch that cannot be written as a whole; only what is wrong with it is lost.
+
+        A record that the store does not take would be refused again and again, and keep everything
+        that follows from the store.
+        """
+        found: dict[str, int] = {}
+        singles = batch.singles()
+        for number, single in enumerate(singles):
+            try:
+                found.update(write(self.engine, partial(self._write, batch=single)))
+            except Exception as error:  # noqa: BLE001 (recording never stops the run)
+                if isinstance(error, DBAPIError) and not isinstance(error, _REFUSALS):
+                    for later in reversed(singles[number:]):
+                        self._put_back(later)
+                    self._failed(error)
+                    break
+                self._dropped += 1
+                events.report_failure("the store", error)
+        return found
 
     def finish(self, status: str, error: str | None) -> None:
         """Write everything and close the run's row."""
@@ -245,10 +272,8 @@ class RunRecorder:
         """In a forked child, begin anew: what was waiting is the parent's to write."""
         if self._pid == os.getpid():
             return
-        # A connection must not cross a fork, not even to be closed; nor may a lock that another
-        # thread of the parent held.
-        _abandoned.append(self.engine.pool)
-        self.engine.dispose(close=False)
+        # Another thread of the parent may have held a lock, which nobody here would let go of. That
+        # connections stay behind is the engine's business.
         self._new_locks()
         self._waiting = _Waiting()
         self._sequence = itertools.count()
@@ -268,6 +293,17 @@ class RunRecorder:
                 RuntimeWarning,
                 stacklevel=5,
             )
+
+    def _redacted(self, record: events.CallRecord) -> events.CallRecord:
+        """The record without secrets; a copy, since the emitter may go on with its own."""
+        changed: dict[str, Any] = {}
+        for name in ("inputs", "mutated", "output"):
+            leaves = getattr(record, name)
+            if any(map(is_secret_key, leaves)):
+                changed[name] = mask_leaves(leaves)
+        if any(self._is_secret(read.key) for read in record.reads):
+            changed["reads"] = self._keyed(record.reads)
+        return replace(record, **changed) if changed else record
 
     def _keyed(self, reads: Sequence[events.Read]) -> list[events.Read]:
         """The reads with the fingerprints of secrets keyed, as in the config."""
@@ -309,10 +345,6 @@ class RunRecorder:
         connection.execute(_INSERT_POINT, rows)
         connection.execute(_SUMMARISE, _summaries(rows))
         return found
-
-
-# Engines' pools of parent processes: never used here, and never closed either.
-_abandoned: list[Any] = []
 
 
 def _summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

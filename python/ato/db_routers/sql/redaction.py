@@ -12,10 +12,13 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MASK", "is_secret_key", "keyed_digest", "mask_command", "mask_write"]
+from ato.events import Leaf
+
+__all__ = ["MASK", "is_secret_key", "keyed_digest", "mask_command", "mask_leaves", "mask_write"]
 
 MASK = "<secret>"
 
@@ -25,8 +28,11 @@ _SECRET_KEY = re.compile(
 )
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _KEY_BYTES = 32
+# What these look like is no secret: `token_ids` and the weights of a `token_embedding` are data.
+_PLAIN_TYPES = frozenset({"NoneType", "bool", "int", "float", "complex"})
 
 
+@lru_cache(8192)  # the paths of a call's leaves come again with every call
 def is_secret_key(key: str) -> bool:
     """Whether a text value under this (dotted) key is a secret."""
     return _SECRET_KEY.search(_CAMEL_CASE.sub("_", key).lower()) is not None
@@ -58,6 +64,18 @@ def mask_command(arguments: Sequence[str]) -> list[str]:
             masked.append(argument)
         value_follows = secret and not equals and argument.startswith("-")
     return masked
+
+
+def mask_leaves(leaves: dict[str, Leaf]) -> dict[str, Leaf]:
+    """What a call took or gave, without the secrets: texts that stand under a secret's name."""
+    return {path: _masked(leaf) if is_secret_key(path) else leaf for path, leaf in leaves.items()}
+
+
+def _masked(leaf: Leaf) -> Leaf:
+    if leaf.dtype is not None or leaf.type in _PLAIN_TYPES:
+        return leaf
+    text = None if leaf.text is None else MASK
+    return leaf._replace(fingerprint=keyed_digest(leaf.fingerprint), text=text)
 
 
 def mask_write(write: dict[str, Any], key: str) -> dict[str, Any]:
