@@ -65,6 +65,21 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     assert found.hex == blake3.blake3(data).hexdigest()
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """The error is the one that `open` raises, with errno, text and file name."""
+    missing = tmp_path / "nope"
+    with pytest.raises(FileNotFoundError) as caught:
+        fingerprint_file(missing)
+    with pytest.raises(FileNotFoundError) as expected:
+        missing.open("rb")
+    found, like = caught.value, expected.value
+    assert (found.errno, found.strerror) == (like.errno, like.strerror)
+    assert found.filename == str(missing)
+    assert str(found) == str(like)
+    with pytest.raises(IsADirectoryError, match=tmp_path.name):
+        fingerprint_file(tmp_path)
+
+
 def test_a_fingerprint_is_its_digest_and_its_scheme() -> None:
     """Equality and hashing go by both; the text is the digest; nothing can be changed."""
     one = Fingerprint("ab", "blake3")

@@ -16,7 +16,7 @@ use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::errors::CoreError;
+use crate::errors::{self, CoreError};
 use crate::values::hex;
 
 /// From here on other Python threads may run meanwhile. Hashing 64 KiB takes about 5 µs; giving the
@@ -123,7 +123,9 @@ pub fn digest_memory<'py>(
 /// Digest a file: plain BLAKE3, as `b3sum` prints it.
 #[pyfunction]
 pub fn digest_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
-    let digest = py.detach(|| file::digest(&path)).map_err(CoreError)?;
+    let digest = py
+        .detach(|| file::digest(&path))
+        .map_err(|error| errors::of_file(py, error, &path))?;
     Ok(hex(&digest))
 }
 

@@ -1,9 +1,10 @@
 //! What Python sees when something goes wrong.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use ato_core::Error;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -25,6 +26,25 @@ impl From<CoreError> for PyErr {
             other => PyValueError::new_err(other.to_string()),
         }
     }
+}
+
+/// An error met in the file at `path`: with errno, text and file name, as Python's own `open` has it.
+pub fn of_file(py: Python<'_>, error: Error, path: &Path) -> PyErr {
+    let Error::Io(error) = error else {
+        return CoreError(error).into();
+    };
+    let Some(code) = error.raw_os_error() else {
+        return error.into();
+    };
+    if cfg!(windows) {
+        // Python makes an errno of the fourth argument, and takes no notice of the first.
+        return PyOSError::new_err((0, error.to_string(), path.as_os_str().to_owned(), code));
+    }
+    let text = py
+        .import("os")
+        .and_then(|os| os.call_method1("strerror", (code,)))
+        .map_or_else(|_| error.to_string(), |text| text.to_string());
+    PyOSError::new_err((code, text, path.as_os_str().to_owned()))
 }
 
 /// Why a value could not be walked, and where. The way to it is noted from the inside out.
