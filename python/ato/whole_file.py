@@ -8,6 +8,10 @@ from pathlib import Path
 
 __all__ = ["write_whole"]
 
+# It can only be read by setting it, for a moment, for all threads: so once, before there are many.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
 
 def write_whole(path: Path, text: str) -> None:
     """Write UTF-8 text to a sibling file and rename it into place; missing folders are created."""
@@ -18,14 +22,8 @@ def write_whole(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
         # mkstemp makes files private; a config is as readable as any other file of the user's.
-        sibling.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        sibling.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_UMASK)
         sibling.replace(path)
     except BaseException:
         sibling.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
