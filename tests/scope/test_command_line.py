@@ -97,7 +97,10 @@ BAD = [
     (["--lr=3"], CommandLineError, "write lr=3"),
     (["-v"], CommandLineError, "unknown option -v (argument 1); a view is written v"),
     ([".lr=3"], CommandLineError, "'.lr' is no key; write lr=3"),
-    (["=3"], UnknownViewError, "there is no view =3"),
+    (["=3"], CommandLineError, "=3 (argument 1): a key is missing; a value is written KEY=3"),
+    ([":=3"], CommandLineError, ":=3 (argument 1): a key is missing; a value is written KEY:=3"),
+    (["--"], CommandLineError, "-- (argument 1): this names nothing; a view is written by its name"),
+    ([""], CommandLineError, "'' (argument 1): this names nothing"),
     (["lr=" + "1" * 400], CommandLineError, "too large for a float"),
 ]  # fmt: skip
 
@@ -124,6 +127,24 @@ def test_an_unknown_key_is_set_and_said(capsys):
         "note: no view sets 'lrr'; did you mean 'lr'? It is set nevertheless: lrr=0.5 (argument 1)"
     )
     assert "did you mean 'model.depth'?" in said[1]
+
+
+def test_capitals_do_not_hide_the_nearest_key(capsys):
+    """`LR` is near to `lr`, though no letter of it is the same."""
+    made().apply(argv=["LR=0.5"])
+    assert "did you mean 'lr'?" in capsys.readouterr().err
+
+
+def test_a_value_for_a_views_name_is_noted(capsys):
+    """A view's name is no key that a view sets; the note says what it is."""
+    made().apply(argv=["high_lr=3"])
+    assert "high_lr is a view; did you mean the view?" in capsys.readouterr().err
+
+
+def test_the_hint_of_an_unknown_view_has_its_scope():
+    """With several scopes the form that the message shows is one that would be read."""
+    with pytest.raises(UnknownViewError, match=r"a value is written a\.bv=VALUE"):
+        parse(["a.bv"], {"a": ["base"], "b": []})
 
 
 def test_a_strict_scope_refuses_unknown_keys():

@@ -152,7 +152,10 @@ class Applier:
     def _note_unknown(self, assignment: Assignment) -> None:
         path = ".".join(assignment.path)
         near = self.scope.nearest_key(path)
-        hint = self.scope.hint(path) or (f"did you mean {near!r}?" if near else "")
+        if path in self.scope.views:
+            hint = f"{path} is a view; did you mean the view?"
+        else:
+            hint = self.scope.hint(path) or (f"did you mean {near!r}?" if near else "")
         text = f"no view sets {path!r}" + (f"; {hint}" if hint else "")
         if self.scope.strict:
             raise CommandLineError(f"{assignment.token}: {text}")

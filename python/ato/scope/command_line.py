@@ -16,7 +16,16 @@ from typing import Any, Literal
 from ato.exceptions import CommandLineError, UnknownViewError
 from ato.provenance import Origin
 
-__all__ = ["Assignment", "CommandLine", "Token", "ViewRequest", "parse", "parse_tokens", "tokens"]
+__all__ = [
+    "Assignment",
+    "CommandLine",
+    "Token",
+    "ViewRequest",
+    "nearest",
+    "parse",
+    "parse_tokens",
+    "tokens",
+]
 
 _ASSIGNMENT = re.compile(r"(?P<key>[^=\s:][^=\s]*?)(?P<sign>:?=)(?P<value>.*)", re.DOTALL)
 _LONGEST_TOKEN = 80
@@ -133,6 +142,7 @@ def parse_tokens(
             value = _value(match["sign"], match["value"], token)
             found.assignments[scope].append(Assignment(_path(key, token), value, token))
         else:
+            _check_name(token)
             scope, name = _scope_of(token.text, token, views)
             if name not in views[scope]:
                 raise _unknown_view(name, token, scope, views)
@@ -144,6 +154,20 @@ def _is_key(text: str, views: Mapping[str, Collection[str]]) -> bool:
     """Whether a word behind `manual` is a key: anything that is no view and no assignment."""
     known = any(text in names for names in views.values())
     return not known and "=" not in text and text not in ("manual", "print")
+
+
+def _check_name(token: Token) -> None:
+    """Refuse what names nothing, which no list of names would help with."""
+    sign = re.match(r":?=", token.text)
+    if sign is not None:
+        raise CommandLineError(
+            f"{token}: a key is missing; a value is written KEY{token.text[:_LONGEST_TOKEN]}"
+        )
+    if not token.text.strip("-. \t\n"):
+        shown = token if token.text else f"{token.text!r}{token}"
+        raise CommandLineError(
+            f"{shown}: this names nothing; a view is written by its name, a value KEY=VALUE"
+        )
 
 
 def _scope_of(name: str, token: Token, views: Mapping[str, Collection[str]]) -> tuple[str, str]:
@@ -236,11 +260,21 @@ def _unknown_view(
     near = _nearest(name, views[scope]) or ";"
     there = ", ".join(views[scope]) or "none"
     where = f" of scope {scope!r}" if len(views) > 1 else ""
+    key = f"{scope}.{name}" if len(views) > 1 else name
     return UnknownViewError(
-        f"there is no view {token}{where}{near} views: {there}; a value is written {name}=VALUE"
+        f"there is no view {token}{where}{near} views: {there}; a value is written {key}=VALUE"
     )
 
 
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that is nearest to another one, capitals aside."""
+    by_folded: dict[str, str] = {}
+    for each in names:
+        by_folded.setdefault(each.casefold(), each)
+    near = difflib.get_close_matches(name.casefold(), by_folded, 1)
+    return by_folded[near[0]] if near else None
+
+
 def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, names)
+    return "" if near is None else f"; did you mean {near!r}?"

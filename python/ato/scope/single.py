@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from ato.exceptions import (
 from ato.provenance import Origin, Write, caller
 from ato.scope import registry
 from ato.scope.application import Applier
-from ato.scope.command_line import CommandLine, Token, parse, parse_tokens
+from ato.scope.command_line import CommandLine, Token, nearest, parse, parse_tokens
 from ato.scope.injection import inject
 from ato.scope.lazy import lazy, split_lazy_blocks
 from ato.scope.manual import config_text, history_text, manual_text
@@ -341,8 +340,7 @@ class Scope:
 
     def nearest_key(self, key: str) -> str | None:
         """Return the key of the config whose name is nearest."""
-        near = difflib.get_close_matches(key, self._applier.config.to_flat(), 1)
-        return near[0] if near else None
+        return nearest(key, self._applier.config.to_flat())
 
 
 def _marked(fn: Callable[[Any], Any], kind: str) -> Callable[[Any], Any]:
