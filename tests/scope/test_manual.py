@@ -87,7 +87,9 @@ def test_manual_key_shows_the_history(capsys):
     text = shown(made(), capsys, "manual", "lr", "lr=0.3", "late")
     assert text.splitlines()[0] == "lr = 1.0"
     assert "  over   0.3  command line: lr=0.3 (argument 3)" in text
+    assert text.splitlines()[-1] == "  manual: Learning rate: how fast"
     section = shown(made("b"), capsys, "manual", "model")
+    assert "  manual:" not in section
     assert "model.depth = 50" in section
     assert "model.act = builtins.len" in section
 

@@ -16,7 +16,7 @@ from ato.scope.views import in_order
 if TYPE_CHECKING:
     from ato.scope.single import Scope
 
-__all__ = ["config_text", "history_text", "manual_text"]
+__all__ = ["config_text", "documented_history", "history_text", "manual_text"]
 
 _RULE = "-" * 50
 _JSON_LIKE = (type(None), bool, int, float, str)
@@ -64,6 +64,15 @@ def history_text(config: ADict, key: str) -> str:
     near = difflib.get_close_matches(key, flat, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise CommandLineError(f"no view, file or argument sets the key {key!r}{hint}")
+
+
+def documented_history(scope: Scope, key: str) -> str:
+    """`history_text` of a scope's key, and what its manual says of the key."""
+    text = history_text(scope.config, key)
+    entry: Any = _documentation(scope.manuals)
+    for part in key.split("."):
+        entry = dict.get(entry, part) if isinstance(entry, dict) else None
+    return text if entry is None or isinstance(entry, dict) else f"{text}\n  manual: {entry}"
 
 
 def _applying_order(scope: Scope) -> str:

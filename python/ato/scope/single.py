@@ -25,7 +25,7 @@ from ato.scope.application import Applier
 from ato.scope.command_line import CommandLine, Token, nearest, parse, parse_tokens
 from ato.scope.injection import inject
 from ato.scope.lazy import lazy, split_lazy_blocks
-from ato.scope.manual import config_text, history_text, manual_text
+from ato.scope.manual import config_text, documented_history, history_text, manual_text
 from ato.scope.views import View, keys_set_by, plan
 
 __all__ = ["Scope"]
@@ -366,13 +366,13 @@ def _configs_text(scopes: dict[str, Scope]) -> str:
 
 def _key_text(scopes: dict[str, Scope], key: str) -> str:
     if len(scopes) == 1:
-        return history_text(next(iter(scopes.values())).config, key)
+        return documented_history(next(iter(scopes.values())), key)
     name, _, rest = key.partition(".")
     if name not in scopes or not rest:
         raise CommandLineError(
             f"manual {key}: the scope's name comes first; scopes: {', '.join(scopes)}"
         )
-    return history_text(scopes[name].config, rest)
+    return documented_history(scopes[name], rest)
 
 
 def _show(text: str) -> None:
