@@ -209,3 +209,77 @@ def test_a_global_that_is_bound_late(tmp_path: Path) -> None:
     assert [(f.change.subject, f.evidence) for f in answer.causes] == [("unread", "proven")], str(
         answer
     )
+
+
+TIMED = """
+import random, time
+from ato import Scope, SQLLogger
+
+scope = Scope()
+START = time.time()
+
+
+def set_seed(seed):
+    SEEDING
+
+
+class Trainer:
+    def __init__(self, lr):
+        self.start = time.time()
+        self.lr = lr
+        self.weight = 1.0
+
+    @scope.runtime_trace
+    def step(self):
+        self.weight -= self.lr * random.random()
+        self.seconds = time.time() - self.start
+        return self.weight
+
+
+@scope.observe(default=True)
+def defaults(config):
+    config.lr = 0.5
+    config.seed = 0
+    config.verbose = False
+
+
+@scope
+def train(config):
+    logger = SQLLogger(config)
+    logger.run()
+    set_seed(config.seed)
+    random.random()
+    if config.verbose:
+        print("hello")
+    trainer = Trainer(config.lr)
+    for number in range(3):
+        logger.log_metric("weight", trainer.step(), number)
+    print(time.time() - START)
+
+
+train()
+"""
+
+
+def test_what_is_set_from_the_clock_is_no_difference(tmp_path: Path) -> None:
+    """A start time in an object or a module makes two equal runs neither different nor changed."""
+    made = project(tmp_path, TIMED.replace("SEEDING", "random.seed(seed)"))
+    made.run()
+    made.run("verbose=True")
+    made.run("verbose=True", "lr=0.25")
+    answer = made.why(1, 2)
+    assert answer.verdict == "identical", str(answer)
+    assert [f.change.subject for f in answer.also_changed] == ["verbose"]
+    assert any("train.START" in gap for gap in answer.unwatched)
+    assert any("named seconds" in gap for gap in answer.unwatched)
+    named = [(f.change.subject, f.evidence) for f in made.why(2, 3).causes]
+    assert named == [("lr", "proven")]
+
+
+def test_a_function_named_set_seed_that_forgets_a_generator(tmp_path: Path) -> None:
+    """A project's own `set_seed` is read, not believed: the generator that it forgets is the cause."""
+    made = project(tmp_path, TIMED.replace("SEEDING", "pass"))
+    made.run()
+    made.run()
+    named = [(f.change.factor, f.change.subject) for f in made.why().causes]
+    assert named == [("randomness", "random")]

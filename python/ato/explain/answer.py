@@ -150,6 +150,10 @@ def _unwatched(comparison: Comparison) -> Iterator[str]:
         yield f"calls of {trace_id}: traced in run {run.label.id} only"
     if comparison.changes.unwatched:
         yield "config reads: the config is not one that a scope hands to its functions"
+    for subject in comparison.changes.volatile:
+        yield f"{subject}: its value is another one in every process"
+    for name in sorted(comparison.clocked):
+        yield f"attributes named {name}: set from the clock"
     gaps = {gap for run in runs for root in run.graph.roots for gap in root.gaps}
     gaps |= {f"{call.trace_id}: {gap}" for run in runs for call in run.calls for gap in call.gaps}
     yield from sorted(gaps)

@@ -272,7 +272,7 @@ class _Search:
         return bool(chosen)
 
     def _mentions(self, says: Callable[[str, str], bool], name: str, stretch: Pair) -> bool:
-        return any(says(text, name) for text in self.comparison.texts(stretch))
+        return says("\n".join(self.comparison.texts(stretch)), name)
 
     def _befores(self, pair: Pair, name: str) -> list[tuple[str | None, str | None]]:
         """A generator's state at the start of each run and before a call."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from ato.db_routers.sql.reading import Unit
 from ato.events import CallRecord
+from ato.explain.entropy import is_volatile
 from ato.explain.explanation import Change
 from ato.explain.graph import Key, Root, changed
 from ato.explain.load import InputFile, Run
@@ -28,7 +29,8 @@ class Changes:
     """The differences of two runs by factor.
 
     `derived` names the changed keys that a key came from, `unwatched` the changed keys that may
-    have been read without a trace.
+    have been read without a trace, `volatile` the module-level values that are others in every
+    process (a time, a pid).
     """
 
     config: dict[str, Change] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class Changes:
     derived: dict[str, list[str]] = field(default_factory=dict)
     code: dict[Key, Change] = field(default_factory=dict)
     cosmetic: dict[Key, Change] = field(default_factory=dict)
+    volatile: list[str] = field(default_factory=list)
     distributions: dict[str, Change] = field(default_factory=dict)
     machine: dict[str, Change] = field(default_factory=dict)
     data: dict[str, Change] = field(default_factory=dict)
@@ -166,10 +169,15 @@ def _compare_code(a: Run, b: Run, changes: Changes) -> None:
                 derived.append(key)
         elif left.text != right.text and left.logic == right.logic and _is_cosmetic(left, right):
             changes.cosmetic[key] = _code_change(left, right, "cosmetic")
+    # A value that the same statement now binds to another one follows from what it reads, or it is
+    # another one in every process.
+    volatile = {key for key in derived if is_volatile(b.graph.units[key][0].text)}
+    causes = changes.code.keys() - set(derived)
     for key in derived:
-        # A value that the same statement now binds to another one follows from what it reads.
         reach = {found for root in b.graph.roots for found in _below(root, key)}
-        if reach & (changes.code.keys() - set(derived)):
+        if key in volatile or reach & volatile:
+            changes.volatile.append(changes.code.pop(key).subject)
+        elif reach & causes:
             del changes.code[key]
 
 

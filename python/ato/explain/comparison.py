@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ato.environment import reached
 from ato.events import CallRecord
+from ato.explain import entropy
 from ato.explain.align import Pair, align
 from ato.explain.changes import Changes, find_changes
 from ato.explain.divergence import Split, first_split
@@ -15,6 +17,8 @@ from ato.explain.graph import Root
 from ato.explain.load import InputFile, Run
 
 __all__ = ["Comparison", "Side"]
+
+_ATTRIBUTE = re.compile(r"\.(\w+)")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,12 @@ class Comparison:
         self.a = a
         self.b = b
         self.changes: Changes = find_changes(a, b)
-        self.top: Pair = align(a.calls, b.calls, self._known())
+        # What is set from the clock differs in every run, and says nothing.
+        self.clocked: set[str] = entropy.clocked(
+            unit.text for run in (a, b) for units in run.graph.units.values() for unit in units
+        )
+        calls_a, calls_b = ([self._steady(call) for call in run.calls] for run in (a, b))
+        self.top: Pair = align(calls_a, calls_b, self._known())
         self.split: Split | None = first_split(self.top, a, b)
 
     @cached_property
@@ -75,6 +84,20 @@ class Comparison:
             for run in (self.a, self.b)
         )
         return both | {("value", name) for name in values_a & values_b}
+
+    def _steady(self, call: CallRecord) -> CallRecord:
+        """The record without the leaves that are set from the clock."""
+        if not self.clocked:
+            return call
+        leaves = (call.inputs, call.mutated, call.output)
+        inputs, mutated, output = (
+            {path: leaf for path, leaf in part.items() if not self._from_clock(path)}
+            for part in leaves
+        )
+        return replace(call, inputs=inputs, mutated=mutated, output=output)
+
+    def _from_clock(self, path: str) -> bool:
+        return not self.clocked.isdisjoint(_ATTRIBUTE.findall(path))
 
     def sides(
         self, pair: Pair, until_a: float = float("inf"), until_b: float = float("inf")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["draws", "seeds", "source"]
+__all__ = ["clocked", "draws", "is_volatile", "seeds", "source"]
 
 _SEEDS_ALL = re.compile(
     r"\b(seed_everything|seed_all|set_seed|set_random_seed|set_global_seed)\s*\("
@@ -35,6 +35,7 @@ _DRAWS = {
         r"\btorch\.(rand|bernoulli|multinomial|normal|dropout)|\bnn\.|\bDataLoader\b"
     ),
 }
+_DEFINED = re.compile(r"\bdef\s+(\w+)")
 _GENERATOR = re.compile(r"([\w.]+)\s*(?::[^=\n]*)?=\s*(?:[\w.]+\.)?Generator\(")
 _SEEDS_OWN = re.compile(r"\bGenerator\([^()]*\)\.manual_seed\(")
 _UNSEEDED = re.compile(
@@ -43,8 +44,11 @@ _UNSEEDED = re.compile(
     r"|\bos\.urandom\s*\(|\buuid[14]\s*\(|\bsecrets\.|\b(?:np\.random|random|torch)\.seed\s*\(\s*\)"
 )
 _CLOCK = re.compile(
-    r"\b(time|perf_counter|monotonic|time_ns|process_time)\s*\(\s*\)|\b(now|utcnow|today)\s*\("
+    r"\b(?:time|perf_counter|monotonic|time_ns|process_time)\s*\(\s*\)"
+    r"|\b(?:now|utcnow|today)\s*\("
 )
+_CLOCKED = re.compile(rf"\.(\w+)\s*(?::[^=\n]*)?=(?!=)[^\n]*?(?:{_CLOCK.pattern})")
+_VOLATILE = re.compile(r"\bgetpid\s*\(|\bmkdtemp\s*\(|\bmkstemp\s*\(|\bid\s*\(")
 _THREADS = re.compile(r"\b(Thread|ThreadPoolExecutor|ProcessPoolExecutor|Pool|Process)\s*\(")
 
 
@@ -54,11 +58,27 @@ def draws(text: str, generator: str) -> bool:
 
 
 def seeds(text: str, generator: str) -> bool:
-    """Say whether source `text` sets the state of `generator` (`random`, `numpy.random`, `torch`…)."""
+    """Say whether source `text` sets the state of `generator` (`random`, `numpy.random`, `torch`…).
+
+    A function like `set_seed` is believed only where its own source is not part of the text.
+    """
+    for name in set(_DEFINED.findall(text)):
+        if "seed" in name:
+            text = re.sub(rf"(?<![\w.]){name}\s*\(", "", text)
     text = _SEEDS_OWN.sub("", text)
     for name in set(_GENERATOR.findall(text)):  # a generator object's seed is not the global one's
         text = text.replace(f"{name}.manual_seed(", "")
     return bool(_SEEDS_ALL.search(text) or _SEEDS[_family(generator)].search(text))
+
+
+def clocked(texts: Iterable[str]) -> set[str]:
+    """Name the attributes that are set from the clock: `start` of `self.start = time.time()`."""
+    return {name for text in texts for name in _CLOCKED.findall(text)}
+
+
+def is_volatile(text: str) -> bool:
+    """Say whether a statement binds a value that is another one in every process."""
+    return bool(_CLOCK.search(text) or _UNSEEDED.search(text) or _VOLATILE.search(text))
 
 
 def _family(generator: str) -> str:
