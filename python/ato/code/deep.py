@@ -34,7 +34,7 @@ def fingerprint_code(obj: Any, *, roots: Sequence[str | Path] | None = None) -> 
     """
     if not callable(obj) and code_parts(obj) is None:
         raise UnsupportedValueError(
-            f"cannot fingerprint the code of a {type(obj).__qualname__}; "
+            f"{type(obj).__qualname__} objects have no code to fingerprint; "
             "pass a function, a method, a class or a functools.partial"
         )
     walk = _walk(roots)
