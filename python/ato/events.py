@@ -235,7 +235,6 @@ class OpenRun:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.pid = os.getpid()
         self.position = 0
         # What the random generators did over the whole run; set by the tracer when the run opens.
         self.draws: Callable[[], dict[str, Draw]] = dict

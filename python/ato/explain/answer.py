@@ -143,7 +143,7 @@ def _unwatched(comparison: Comparison) -> Iterator[str]:
     if not comparison.traced:
         yield _UNTRACED
     for run in runs:
-        if run.label.status in ("crashed", "interrupted", "running"):
+        if run.label.cut_short:
             yield f"what ended run {run.label.id} ({run.label.status})"
     for trace_id in sorted(comparison.a.traced ^ comparison.b.traced):
         run = comparison.a if trace_id in comparison.a.traced else comparison.b

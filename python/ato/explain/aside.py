@@ -88,23 +88,15 @@ class _Actors:
         ]
 
     def reaching(self, unit: Key) -> list[Pair]:
-        return [
-            pair
-            for pairs in self._with(unit in reach for reach in self._closures)
-            for pair in pairs
-        ]
+        return self._of_kinds(unit in reach for reach in self._closures)
 
     def importing(self, distribution: str) -> list[Pair]:
-        return [
-            pair
-            for pairs in self._with(distribution in names for names in self._imports)
-            for pair in pairs
-        ]
+        return self._of_kinds(distribution in names for names in self._imports)
 
-    def _with(self, hits: Iterable[bool]) -> Iterator[list[Pair]]:
-        for pairs, hit in zip(self._kinds.values(), hits, strict=True):
-            if hit:
-                yield pairs
+    def _of_kinds(self, chosen: Iterable[bool]) -> list[Pair]:
+        """The calls of the kinds that are chosen, in the order of `_kinds`."""
+        kinds = zip(self._kinds.values(), chosen, strict=True)
+        return [pair for pairs, hit in kinds if hit for pair in pairs]
 
     @cached_property
     def _closures(self) -> list[set[Key]]:

@@ -21,7 +21,6 @@ from ato.explain.load import Run
 __all__ = ["Causes", "find_causes"]
 
 _END = float("inf")
-_CUT_SHORT = frozenset({"crashed", "interrupted", "running"})
 
 
 @dataclass
@@ -107,7 +106,7 @@ class _Search:
     def stretch(self, split: Split) -> None:
         """A call or metric point that one run lacks, or a metric that differs though no call does."""
         # Where the run that lacks it was cut short, that alone may be why.
-        self.causes.weak = self._lacking(split).label.status in _CUT_SHORT
+        self.causes.weak = self._lacking(split).label.cut_short
         self._around(split.stretch, split.until_a, split.until_b)
         self._drawn_somewhere(split.stretch)
 
@@ -272,7 +271,7 @@ class _Search:
         return bool(chosen)
 
     def _mentions(self, says: Callable[[str, str], bool], name: str, stretch: Pair) -> bool:
-        return says("\n".join(self.comparison.texts(stretch)), name)
+        return says(self.comparison.text(stretch), name)
 
     def _befores(self, pair: Pair, name: str) -> list[tuple[str | None, str | None]]:
         """A generator's state at the start of each run and before a call."""

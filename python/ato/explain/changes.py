@@ -6,14 +6,14 @@ import difflib
 import io
 import tokenize
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ato.db_routers.sql.reading import Unit
 from ato.events import CallRecord
 from ato.explain.entropy import is_volatile
 from ato.explain.explanation import Change
-from ato.explain.graph import Key, Root, changed
+from ato.explain.graph import Key, changed
 from ato.explain.load import InputFile, Run
 from ato.provenance import Write
 
@@ -174,7 +174,9 @@ def _compare_code(a: Run, b: Run, changes: Changes) -> None:
     volatile = {key for key in derived if is_volatile(b.graph.units[key][0].text)}
     causes = changes.code.keys() - set(derived)
     for key in derived:
-        reach = {found for root in b.graph.roots for found in _below(root, key)}
+        reach = b.graph.reach((replace(root, key=key) for root in b.graph.roots), None).keys() - {
+            key
+        }
         if key in volatile or reach & volatile:
             changes.volatile.append(changes.code.pop(key).subject)
         elif reach & causes:
@@ -197,16 +199,6 @@ def _without(units: list[Unit], others: list[Unit]) -> Unit | None:
     """The first unit whose logic the other run does not have."""
     known = {unit.logic for unit in others}
     return next((unit for unit in units if unit.logic not in known), None)
-
-
-def _below(root: Root, key: Key) -> set[Key]:
-    seen, stack = {key}, [key]
-    while stack:
-        for target in root.edges.get(stack.pop(), ()):
-            if target not in seen:
-                seen.add(target)
-                stack.append(target)
-    return seen - {key}
 
 
 def _code_change(left: Unit, right: Unit, kind: str | None = None) -> Change:

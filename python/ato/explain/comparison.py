@@ -67,6 +67,7 @@ class Comparison:
         )
         calls_a, calls_b = ([self._steady(call) for call in run.calls] for run in (a, b))
         self.top: Pair = align(calls_a, calls_b, self._known())
+        self._texts: dict[Pair, str] = {}
         self.split: Split | None = first_split(self.top, a, b)
 
     @cached_property
@@ -124,8 +125,14 @@ class Comparison:
         names = {name for root in roots for name in root.distributions}
         return reached(run.environment.get("distributions") or {}, names)
 
-    def texts(self, pair: Pair) -> Iterator[str]:
+    def text(self, pair: Pair) -> str:
         """The source of all that a call and the calls around it reach, in both runs."""
+        # Asked for once for each generator and question; the walk is the same.
+        if pair not in self._texts:
+            self._texts[pair] = "\n".join(self._sources(pair))
+        return self._texts[pair]
+
+    def _sources(self, pair: Pair) -> Iterator[str]:
         step: Pair | None = pair
         while step is not None:
             for side in self.sides(step):

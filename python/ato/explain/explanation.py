@@ -133,6 +133,11 @@ class RunLabel:
     status: str
     error: str | None = None
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether the run did not come to an end of its own."""
+        return self.status in ("crashed", "interrupted", "running")
+
     def to_dict(self) -> dict[str, Any]:
         """Render as the JSON answer holds it."""
         return {"id": self.id, "name": self.name, "project": self.project, "status": self.status}
