@@ -52,6 +52,12 @@ class TrainingProject:
         return ato.why(a, b, db=str(self.folder / "experiments.db"))
 
 
+def script_project(folder: Path, script: str) -> TrainingProject:
+    """Lay out a project of one script, `train.py`."""
+    (folder / "train.py").write_text(script, encoding="utf-8")
+    return TrainingProject(folder)
+
+
 def aside(answer: Explanation, subject: str) -> Finding:
     """Find the one thing besides the causes that changed and has this subject."""
     (found,) = [f for f in answer.also_changed if f.change.subject == subject]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from projects import TrainingProject, aside
+from projects import TrainingProject, aside, script_project
 
 MODULE_LEVEL = """
 import random
@@ -116,8 +116,7 @@ train()
 
 def project(folder: Path, script: str) -> TrainingProject:
     """A project of one script, with its first run recorded."""
-    (folder / "train.py").write_text(script, encoding="utf-8")
-    made = TrainingProject(folder)
+    made = script_project(folder, script)
     made.run()
     return made
 

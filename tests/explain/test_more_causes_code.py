@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from projects import TrainingProject
+from projects import TrainingProject, script_project
 
 SCRIPT = """
 import functools
@@ -68,8 +68,7 @@ train()
 
 
 def project(folder: Path) -> TrainingProject:
-    (folder / "train.py").write_text(SCRIPT)
-    made = TrainingProject(folder)
+    made = script_project(folder, SCRIPT)
     made.run()
     return made
 
@@ -111,8 +110,7 @@ def test_a_class_that_uses_a_method_of_a_builtin(tmp_path: Path) -> None:
     script = SCRIPT.replace(
         "SCALE = 2.0\n", "SCALE = 2.0\n\n\nclass Bag(dict):\n    __getattr__ = dict.__getitem__\n"
     ).replace("    return first(x)\n", "    return first(Bag(a=x).a)\n")
-    (tmp_path / "train.py").write_text(script)
-    made = TrainingProject(tmp_path)
+    made = script_project(tmp_path, script)
     assert "Warning" not in made.run()
     made.edit("train.py", "return x + 1", "return x + 3")
     made.run()

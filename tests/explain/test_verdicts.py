@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from projects import TrainingProject, aside
+from projects import TrainingProject, aside, script_project
 
 TRACED = """
 import os, random, time
@@ -43,14 +43,9 @@ train()
 """
 
 
-def project(folder: Path, script: str) -> TrainingProject:
-    (folder / "train.py").write_text(script)
-    return TrainingProject(folder)
-
-
 def test_a_metric_that_nothing_recorded_explains(tmp_path: Path) -> None:
     """Where calls are equal and a metric is not, what was not watched is the answer."""
-    made = project(tmp_path, TRACED.replace('"weight", weight,', '"weight", time.time(),'))
+    made = script_project(tmp_path, TRACED.replace('"weight", weight,', '"weight", time.time(),'))
     made.run()
     made.run()
     answer = made.why()
@@ -64,7 +59,7 @@ def test_a_distribution_that_the_call_reaches(tmp_path: Path) -> None:
     site = tmp_path / "site"
     for name, version in (("fastmath", "1.0"), ("formatter", "1.0")):
         install(site, name, version, "def double(x):\n    return x * 2\n")
-    made = project(
+    made = script_project(
         tmp_path,
         TRACED.replace("import os,", "import fastmath, os,").replace(
             "return weight * lr", "return fastmath.double(weight) * lr"
@@ -99,7 +94,7 @@ def test_a_thread_count(tmp_path: Path) -> None:
     script = TRACED.replace(
         "return weight * lr", 'return weight * lr * int(os.environ["OMP_NUM_THREADS"])'
     )
-    made = project(tmp_path, script)
+    made = script_project(tmp_path, script)
     made.run(OMP_NUM_THREADS="1")
     made.run(OMP_NUM_THREADS="2")
     answer = made.why()
@@ -111,7 +106,7 @@ def test_a_thread_count(tmp_path: Path) -> None:
 
 def test_without_runtime_traces_one_change_is_possible_and_two_are_both(tmp_path: Path) -> None:
     """A run that traced nothing is one stretch, in which nothing is proven."""
-    made = project(tmp_path, TRACED.replace("@scope.runtime_trace\n", ""))
+    made = script_project(tmp_path, TRACED.replace("@scope.runtime_trace\n", ""))
     made.run()
     made.run("lr=0.25")
     made.run("lr=0.25", "steps=2")
@@ -125,7 +120,7 @@ def test_without_runtime_traces_one_change_is_possible_and_two_are_both(tmp_path
 
 def test_an_unread_key_is_ruled_out_without_runtime_traces(tmp_path: Path) -> None:
     """A key that the scope's function never read is no cause, traced calls or not."""
-    made = project(tmp_path, TRACED.replace("@scope.runtime_trace\n", ""))
+    made = script_project(tmp_path, TRACED.replace("@scope.runtime_trace\n", ""))
     made.run()
     made.run("lr=0.25", "unread=2")
     answer = made.why()
@@ -140,7 +135,7 @@ def test_a_run_that_was_killed(tmp_path: Path) -> None:
         '        if number == 1 and "DIE" in os.environ:\n            os.kill(os.getpid(), 9)\n'
         "        logger.log_metric",
     )
-    made = project(tmp_path, dying)
+    made = script_project(tmp_path, dying)
     made.run()
     made.run(status=-9, DIE="1")
     answer = made.why()
@@ -175,7 +170,7 @@ def test_a_derived_key_is_a_symptom_of_the_key_it_came_from(tmp_path: Path) -> N
         "@scope.observe(default=True, lazy=True)\ndef scaled(config):\n"
         "    config.rate = config.lr * 2\n",
     ).replace("step(weight, config.lr)", "step(weight, config.rate)")
-    made = project(tmp_path, script)
+    made = script_project(tmp_path, script)
     made.run()
     made.run("lr=0.25")
     answer = made.why()
@@ -186,7 +181,7 @@ def test_a_derived_key_is_a_symptom_of_the_key_it_came_from(tmp_path: Path) -> N
 @pytest.mark.parametrize("other", ["lr=1", "lr=True"])
 def test_a_retyped_value_is_refused_before_the_run(tmp_path: Path, other: str) -> None:
     """An int for a float is widened; a bool is refused on the command line, and nothing runs."""
-    made = project(tmp_path, TRACED)
+    made = script_project(tmp_path, TRACED)
     text = made.run(other, status=0 if other == "lr=1" else 2)
     assert ("lr is a float" in text) == (other == "lr=True")
 
@@ -202,7 +197,7 @@ def test_a_global_that_is_bound_late(tmp_path: Path) -> None:
         )
         .replace("    weight = 1.0\n", "    random.seed(config.unread)\n    weight = 1.0\n")
     )
-    made = project(tmp_path, script)
+    made = script_project(tmp_path, script)
     made.run()
     made.run("unread=2")
     answer = made.why()
@@ -263,7 +258,7 @@ train()
 
 def test_what_is_set_from_the_clock_is_no_difference(tmp_path: Path) -> None:
     """A start time in an object or a module makes two equal runs neither different nor changed."""
-    made = project(tmp_path, TIMED.replace("SEEDING", "random.seed(seed)"))
+    made = script_project(tmp_path, TIMED.replace("SEEDING", "random.seed(seed)"))
     made.run()
     made.run("verbose=True")
     made.run("verbose=True", "lr=0.25")
@@ -278,7 +273,7 @@ def test_what_is_set_from_the_clock_is_no_difference(tmp_path: Path) -> None:
 
 def test_a_function_named_set_seed_that_forgets_a_generator(tmp_path: Path) -> None:
     """A project's own `set_seed` is read, not believed: the generator that it forgets is the cause."""
-    made = project(tmp_path, TIMED.replace("SEEDING", "pass"))
+    made = script_project(tmp_path, TIMED.replace("SEEDING", "pass"))
     made.run()
     made.run()
     named = [(f.change.factor, f.change.subject) for f in made.why().causes]
