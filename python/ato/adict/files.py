@@ -3,52 +3,34 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import runpy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 from ato import formats, xyz
-from ato.adict.node import Node, get_or, state_of
-from ato.exceptions import ConfigFileError, MissingFileError
+from ato.adict.node import Node, fill, get_or, place, state_of
+from ato.compose.reading import read_data_file, require_file
+from ato.exceptions import ConfigFileError
 from ato.formats import Loaded
-from ato.provenance import Origin, Source, shown_path
+from ato.provenance import History, Origin, Source, Write, dotted, shown_path, value_text
 from ato.whole_file import write_whole
 
-__all__ = ["merge_file", "read_file", "write_file"]
+__all__ = ["fill_composed", "merge_file", "read_file", "write_file"]
 
 
 def read_file(file: Path) -> Loaded:
-    """Read a config file; the value is a mapping.
+    """Read a config file; the value is a mapping. A `.py` file is executed.
 
     Raises:
         MissingFileError: no such file.
         ConfigFileError: unknown extension, or the content cannot be read or is no mapping.
     """
-    suffix = file.suffix.lower()
-    if suffix not in _READERS and suffix != ".py":
-        known = " ".join([*_READERS, ".py"])
-        raise ConfigFileError(
-            f"{file}: cannot read a {suffix or 'file without extension'}; use {known}"
-        )
-    if not file.is_file():
-        raise _missing(file)
-    if suffix == ".py":
+    if file.suffix.lower() == ".py":
+        require_file(file)
         return _run_python(file)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigFileError(f"{file}: not UTF-8 text: {error.reason}") from None
-    loaded = _READERS[suffix](text, str(file))
-    if loaded.value is None:
-        return Loaded({}, {})
-    if not isinstance(loaded.value, dict):
-        raise ConfigFileError(
-            f"{file}: holds a {type(loaded.value).__name__}; a config file holds a mapping"
-        )
-    return loaded
+    return read_data_file(file, "or .py")
 
 
 def write_file(config: Mapping[Any, Any], file: Path) -> None:
@@ -87,11 +69,46 @@ def _merge(
             _merge(dict.__getitem__(node, key), value, loaded, name, below)
 
 
-def _missing(file: Path) -> MissingFileError:
-    beside = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
-    near = difflib.get_close_matches(file.name, beside, 1)
-    hint = f"; did you mean {str(file.parent / near[0])!r}?" if near else ""
-    return MissingFileError(f"no such config file: {file}{hint}")
+def fill_composed(
+    node: Node,
+    values: Mapping[Any, Any],
+    origins: Mapping[tuple[str, ...], Origin | Sequence[Write]],
+) -> None:
+    """Put composed values into a new node, with where each of them comes from.
+
+    Args:
+        node: an empty root.
+        values: plain nested values.
+        origins: path of keys (as texts) → the origin of what stands there and below, or all the
+            writes to that leaf, oldest first. A path without an entry takes that of the nearest
+            one above it.
+    """
+    history = History()
+    fill(node, values.items(), state_of(node))
+    place(node, "", history)
+    _note_origins(history, node, origins, "", ())
+
+
+def _note_origins(
+    history: History,
+    values: dict[Any, Any],
+    origins: Mapping[tuple[str, ...], Origin | Sequence[Write]],
+    prefix: str,
+    path: tuple[str, ...],
+) -> None:
+    for key, value in dict.items(values):
+        below, name = (*path, str(key)), dotted(prefix, key)
+        if isinstance(value, dict) and value:
+            _note_origins(history, value, origins, name, below)
+            continue
+        found = next(
+            (origins[below[:n]] for n in range(len(below), 0, -1) if below[:n] in origins), None
+        )
+        if isinstance(found, Origin):
+            kind = "dict" if isinstance(value, dict) else type(value).__name__
+            history.add(name, [Write(value_text(value), kind, found)])
+        elif found is not None:
+            history.add(name, found)
 
 
 def _run_python(file: Path) -> Loaded:
@@ -110,21 +127,10 @@ def _run_python(file: Path) -> Loaded:
     return Loaded(values, lines)
 
 
-def _read_xyz(text: str, name: str) -> Loaded:
-    return Loaded(*xyz.loads_with_lines(text, name))
-
-
 def _write_xyz(config: object) -> str:
     return xyz.dumps(config) + "\n"
 
 
-_READERS: dict[str, Callable[[str, str], Loaded]] = {
-    ".json": formats.read_json,
-    ".yaml": formats.read_yaml,
-    ".yml": formats.read_yaml,
-    ".toml": formats.read_toml,
-    ".xyz": _read_xyz,
-}
 _WRITERS: dict[str, Callable[[object], str]] = {
     ".json": formats.dump_json,
     ".yaml": formats.dump_yaml,

@@ -1,0 +1,1 @@
+"""Configs in the forms of other tools, as plain values with the origin of each."""
