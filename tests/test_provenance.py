@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from ato.adict import ADict
-from ato.adict.node import place
+from ato.adict.tree import place
 from ato.provenance import MISSING, History, Origin, Source, Write, dotted, explain, value_text
 
 

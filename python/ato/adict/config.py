@@ -10,24 +10,19 @@ from typing import Any, Self
 from ato import diff as diff_room
 from ato import formats, xyz
 from ato.adict.files import merge_file, read_file, write_file
-from ato.adict.node import (
+from ato.adict.merge import add_absent, merge, merge_like_mm
+from ato.adict.node import Node, attached, pairs, report_below, reserve, unknown_key
+from ato.adict.state import (
     DEFROSTABLE,
     FOR_GOOD,
-    Node,
+    Branch,
     State,
-    blank,
-    fill,
     get_or,
-    nodes,
-    pairs,
-    place,
-    report_below,
-    reserve,
     set_raw,
     set_state,
     state_of,
-    unknown_key,
 )
+from ato.adict.tree import blank, fill, nodes, place
 from ato.adict.structure import plain, structure_hash, structure_text
 from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
 from ato.fingerprints import value_hex
@@ -99,9 +94,10 @@ class ADict(Node):
         """The dotted paths of the leaves that were read."""
         return {
             dotted(state.prefix, key)
-            for state in map(state_of, nodes(self))
-            if not state.listed
+            for node in nodes(self)
+            if not (state := state_of(node)).listed
             for key in state.reads
+            if not isinstance(get_or(node, key), Branch)
         }
 
     def get_minimal_config(self) -> ADict:
@@ -129,8 +125,8 @@ class ADict(Node):
 
     def clear(self) -> None:
         """Remove every key."""
-        for key in list(dict.keys(self)):
-            del self[key]
+        if dict.__len__(self):
+            del self[tuple(dict.keys(self))]
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """Return the value of `key`, after setting it to `default` where there is none."""
@@ -142,45 +138,24 @@ class ADict(Node):
         self, *mappings: Any, recurrent: bool = False, **items: Any
     ) -> Self:
         """Take over items; with `recurrent` mappings merge into the branches that are there."""
-        for given in (*map(pairs, mappings), items.items()):
-            for key, value in given:
-                branch = get_or(self, key)
-                if recurrent and isinstance(branch, ADict) and isinstance(value, Mapping):
-                    branch.update(value, recurrent=True)
-                else:
-                    self[key] = value
+        merge(self, [*map(pairs, mappings), items.items()], deep=recurrent)
         return self
 
     def update_if_absent(self, *mappings: Any, recurrent: bool = False, **items: Any) -> Self:
         """Take over the items whose keys are missing; with `recurrent` inside branches too."""
-        for given in (*map(pairs, mappings), items.items()):
-            for key, value in given:
-                branch = get_or(self, key, MISSING)
-                if branch is MISSING:
-                    self[key] = value
-                elif recurrent and isinstance(branch, ADict) and isinstance(value, Mapping):
-                    branch.update_if_absent(value, recurrent=True)
+        add_absent(self, [*map(pairs, mappings), items.items()], deep=recurrent)
         return self
 
     def mm_like_update(self, **items: Any) -> Self:
         """Merge deeply; a mapping with `_delete_=True` replaces the branch instead."""
-        for key, value in items.items():
-            branch = get_or(self, key)
-            if not isinstance(value, Mapping):
-                self[key] = value
-                continue
-            inner = dict(pairs(value))
-            if inner.pop("_delete_", False) or not isinstance(branch, ADict):
-                self[key] = ADict()
-                branch = dict.__getitem__(self, key)
-            branch.mm_like_update(**inner)
+        merge_like_mm(self, [items.items()])
         return self
 
     def filter(self, keep: Callable[[Any, Any], Any]) -> Self:
         """Remove the items for which `keep(key, value)` is false."""
-        for key, value in list(dict.items(self)):
-            if not keep(key, value):
-                del self[key]
+        gone = [key for key, value in dict.items(self) if not keep(key, value)]
+        if gone:
+            del self[tuple(gone)]
         return self
 
     def replace_keys(self, sources: Iterable[Any], targets: Iterable[Any]) -> Self:
@@ -191,10 +166,11 @@ class ADict(Node):
             raise ConfigValueError(
                 f"{len(sources)} keys cannot be renamed to {len(targets)}; give as many new names"
             )
-        for key in sources:
-            if not dict.__contains__(self, key):
-                raise unknown_key(self, key)
-        values = [self.pop(key) for key in sources]
+        if len(set(sources)) < len(sources) or len(set(targets)) < len(targets):
+            raise ConfigValueError("a key cannot be renamed twice, nor two keys to one name")
+        values = [get_or(self, key) for key in sources]
+        if sources:
+            del self[tuple(sources)]
         for target, value in zip(targets, values, strict=True):
             self[target] = value
         return self
@@ -212,7 +188,7 @@ class ADict(Node):
 
     def set_default(self, default: Any) -> None:
         """Give missing keys this value, or the stored result of this callable."""
-        state_of(self).default = default
+        state_of(attached(self)).default = default
 
     def remove_default(self) -> None:
         """Make missing keys errors again."""
@@ -231,8 +207,12 @@ class ADict(Node):
         return bool(state_of(self).frozen)
 
     def freeze(self) -> Self:
-        """Make every write to this config and below an error, until `defrost`."""
-        _freeze(self, DEFROSTABLE)
+        """Make every write to this config and below an error, until `defrost`.
+
+        Lists stay lists: what is appended to one is no write to the config.
+        """
+        if state_of(self).frozen != FOR_GOOD:
+            _freeze(self, DEFROSTABLE)
         return self
 
     def defrost(self) -> Self:
@@ -314,7 +294,7 @@ class ADict(Node):
         # report their own leaves when their turn comes.
         report_below(self, branches=False)
         state = state_of(self)
-        content = dict(dict.items(self))
+        content = dict.copy(self)
         flags = (state.frozen, state.auto, state.listed, state.default)
         if flags == (0, False, False, MISSING):
             return blank, (type(self),), (content, state.prefix, state.history)
@@ -326,9 +306,7 @@ class ADict(Node):
         if flags:
             state.frozen, state.auto, state.listed, state.default = flags
         set_state(self, state)
-        # Not `dict.update`: it would ask a config for its keys, which is a read.
-        for key, value in content.items():
-            set_raw(self, key, value)
+        dict.update(self, content)
 
     def load(self, path: str | Path) -> Self:
         """Merge a file deeply into this config; what the file says wins.
@@ -341,10 +319,11 @@ class ADict(Node):
         """
         file = Path(path)
         loaded = read_file(file)
-        state = state_of(self)
+        node = attached(self)
+        state = state_of(node)
         if state.history is None:
-            place(self, state.prefix, History())
-        merge_file(self, loaded, file)
+            place(node, state.prefix, History())
+        merge_file(node, loaded, file)
         return self
 
     def dump(self, path: str | Path) -> None:

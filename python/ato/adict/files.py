@@ -10,7 +10,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from ato import formats, xyz
-from ato.adict.node import Node, fill, get_or, place, state_of
+from ato.adict.node import Node
+from ato.adict.state import get_or, state_of
+from ato.adict.tree import fill, place
 from ato.compose.reading import read_data_file, require_file
 from ato.exceptions import ConfigFileError
 from ato.formats import Loaded

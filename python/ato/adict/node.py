@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from ato.diff import leaves
+from ato.adict.state import FOR_GOOD, Branch, State, get_or, get_raw, set_raw, state_of
+from ato.adict.tree import adopted, build, detach, recorded_leaves
 from ato.events import current_frame, note_read, quiet_reads, reads_are_quiet
 from ato.exceptions import (
     ConfigTypeError,
@@ -21,66 +22,28 @@ from ato.exceptions import (
     UnknownKeyError,
 )
 from ato.fingerprints import value_hex
-from ato.provenance import MISSING, PLAIN, History, Source, dotted
+from ato.provenance import MISSING, PLAIN, History, Source, Write, dotted
 
 __all__ = [
-    "DEFROSTABLE",
-    "FOR_GOOD",
     "Node",
-    "State",
-    "blank",
-    "build",
-    "fill",
-    "get_or",
-    "nodes",
+    "attached",
+    "frozen_error",
     "pairs",
-    "place",
+    "record_branch",
     "report_below",
     "reserve",
-    "set_raw",
-    "set_state",
-    "state_of",
     "unknown_key",
 ]
 
-DEFROSTABLE, FOR_GOOD = 1, 2
-
-get_raw = dict.__getitem__
-set_raw = dict.__setitem__
-get_or = dict.get
 _get_attribute = dict.__getattribute__
 # The names that are methods of a config, and therefore no keys when written as attributes.
 _reserved: frozenset[str] = frozenset()
 
 
-class State:
-    """What Ato knows about one node.
-
-    `prefix` is its dotted path from the root, `reads` the leaf keys that were read here, `pending`
-    the parent and key to which an auto node is attached when it is first written to. A `listed`
-    node stands inside a list: the list is the leaf, and was read on the way here.
-    """
-
-    __slots__ = ("auto", "default", "frozen", "history", "listed", "pending", "prefix", "reads")
-
-    def __init__(self, prefix: str, history: History | None, auto: bool = False) -> None:
-        self.prefix = prefix
-        self.history = history
-        self.reads: set[Any] = set()
-        self.frozen = 0
-        self.auto = auto
-        self.listed = False
-        self.default: Any = MISSING
-        self.pending: tuple[Node, Any] | None = None
-
-
-class Node(dict[Any, Any]):
+class Node(Branch):
     """A mapping whose keys are attributes too, which reports reads and records writes."""
 
-    __slots__ = ("_ato_state",)
-
-    # The class that mappings become when they are put in.
-    branch_class: ClassVar[type[Node]]
+    __slots__ = ()
 
     def __getattribute__(self, name: str) -> Any:
         if name in _reserved:
@@ -89,7 +52,7 @@ class Node(dict[Any, Any]):
             value = get_raw(self, name)
         except KeyError:
             return _missing_attribute(self, name)
-        if isinstance(value, Node):
+        if isinstance(value, Branch):
             return value
         state = state_of(self)
         state.reads.add(name)
@@ -105,7 +68,7 @@ class Node(dict[Any, Any]):
             value = get_raw(self, key)
         except KeyError:
             return _missing(self, key)
-        if isinstance(value, Node):
+        if isinstance(value, Branch):
             return value
         state = state_of(self)
         state.reads.add(key)
@@ -125,8 +88,10 @@ class Node(dict[Any, Any]):
         found = dict.__contains__(self, key)
         if found:
             value = get_raw(self, key)
-            if not isinstance(value, Node):
-                _report(state_of(self), key, value)
+            if not isinstance(value, Branch):
+                state = state_of(self)
+                state.reads.add(key)
+                _report(state, key, value)
         else:
             _report_absent(self, key)
         return found
@@ -173,28 +138,28 @@ class Node(dict[Any, Any]):
             return
         state = state_of(self)
         if state.frozen:
-            raise _frozen_error(state, key)
+            raise frozen_error(state, key)
         if state.pending is not None:
-            target = _attached(self)
+            target = attached(self)
             if target is not self:
                 target[key] = value
                 return
         history = state.history
         if history is None:
             if type(value) not in PLAIN:
-                value = _adopted(value, dotted(state.prefix, key), state, self)
+                value = adopted(value, dotted(state.prefix, key), state, self)
             set_raw(self, key, value)
             return
         old = get_or(self, key, MISSING)
         path = dotted(state.prefix, key)
-        if type(value) in PLAIN and not isinstance(old, Node):
+        if type(value) in PLAIN and (old is MISSING or type(old) in PLAIN):
             set_raw(self, key, value)
             history.record(path, value, old)
-        elif value is not old or not isinstance(old, Node):
+        elif value is not old or not isinstance(old, Branch):
             carried = _carried_writes(value, history)
-            value = _adopted(value, path, state, self)
+            value = adopted(value, path, state, self)
             set_raw(self, key, value)
-            _record_branch(history, path, value, old, carried)
+            record_branch(history, path, value, old, carried)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _reserved:
@@ -204,47 +169,35 @@ class Node(dict[Any, Any]):
         self[name] = value
 
     def __delitem__(self, key: Any) -> None:
-        if type(key) is tuple:
-            for name in key:
-                del self[name]
-            return
         state = state_of(self)
-        if state.frozen:
-            raise _frozen_error(state, key)
-        if not dict.__contains__(self, key):
-            raise unknown_key(self, key)
-        old = get_raw(self, key)
-        dict.__delitem__(self, key)
-        if state.history is not None:
-            _record_branch(state.history, dotted(state.prefix, key), MISSING, old, {})
-        elif isinstance(old, Node):
-            place(old, "", None)
+        keys = dict.fromkeys(key) if type(key) is tuple else (key,)
+        for name in keys:
+            if state.frozen:
+                raise frozen_error(state, name)
+            if not dict.__contains__(self, name):
+                raise unknown_key(self, name)
+        for name in keys:
+            old = dict.pop(self, name)
+            if state.history is not None:
+                record_branch(state.history, dotted(state.prefix, name), MISSING, old, {})
+            elif type(old) not in PLAIN:
+                detach(old)
 
     def __delattr__(self, name: str) -> None:
         del self[name]
 
 
-state_of = vars(Node)["_ato_state"].__get__
-set_state = vars(Node)["_ato_state"].__set__
-
-
 def reserve(cls: type[Node]) -> None:
     """Make `cls` the class that mappings become, and its methods' names no attributes for keys."""
     global _reserved  # noqa: PLW0603 (set once, when the class is made)
-    Node.branch_class = cls
+    Branch.branch_class = cls
     _reserved = frozenset(dir(cls))
-
-
-# -------------------------------------------------------------------- building and placing
-
-
-def blank(cls: type[Node]) -> Node:
-    """Make a node without calling its `__init__`."""
-    return dict.__new__(cls)
 
 
 def pairs(mapping: Any) -> Iterable[tuple[Any, Any]]:
     """Return the items of a mapping or of an iterable of pairs; a config's without a report."""
+    if type(mapping) is dict:
+        return mapping.items()
     if isinstance(mapping, Node):
         report_below(mapping)
         return dict.items(mapping)
@@ -262,95 +215,6 @@ def pairs(mapping: Any) -> Iterable[tuple[Any, Any]]:
     return found
 
 
-def fill(node: Node, items: Iterable[tuple[Any, Any]], state: State) -> None:
-    """Put items into a new node."""
-    prefix = state.prefix
-    for key, value in items:
-        if type(value) not in PLAIN:
-            value = _adopted(value, dotted(prefix, key), state, node)
-        set_raw(node, key, value)
-
-
-def build(items: Iterable[tuple[Any, Any]], prefix: str, like: State) -> Node:
-    """Make a node at `prefix` of a config whose history and kind are those of `like`."""
-    node = dict.__new__(Node.branch_class)
-    state = State(prefix, like.history, like.auto)
-    set_state(node, state)
-    fill(node, items, state)
-    return node
-
-
-def _adopted(value: Any, path: str, state: State, holder: Node) -> Any:
-    """Convert a value for the place `path` below a node with `state`."""
-    if isinstance(value, Node):
-        own = state_of(value)
-        if not own.prefix and own.history is None:
-            place(value, path, state.history, holder)
-            return value
-        copied = build(dict.items(value), path, state)
-        state_of(copied).default = own.default
-        return copied
-    if isinstance(value, Mapping):
-        return build(value.items(), path, state)
-    if type(value) is list:
-        return _adopted_items(value, path, state, holder)
-    if isinstance(value, tuple):
-        items = _adopted_items(value, path, state, holder)
-        if all(new is old for new, old in zip(items, value, strict=True)):
-            return value
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return value
-
-
-def _adopted_items(values: Iterable[Any], path: str, state: State, holder: Node) -> list[Any]:
-    items = []
-    for index, item in enumerate(values):
-        if type(item) not in PLAIN:
-            item = _adopted(item, f"{path}[{index}]", state, holder)
-            if isinstance(item, Node):
-                for node in nodes(item):
-                    state_of(node).listed = True
-        items.append(item)
-    return items
-
-
-def place(node: Node, prefix: str, history: History | None, holder: Node | None = None) -> None:
-    """Tell a node and those below where they stand now, and who records."""
-    if node is holder:
-        raise ConfigValueError(f"{prefix}: a config cannot contain itself; put in a clone")
-    state = state_of(node)
-    state.prefix = prefix
-    state.history = history
-    state.pending = None
-    for key, value in dict.items(node):
-        if type(value) not in PLAIN:
-            _place_below(value, dotted(prefix, key), history, holder)
-
-
-def _place_below(value: Any, path: str, history: History | None, holder: Node | None) -> None:
-    if isinstance(value, Node):
-        place(value, path, history, holder)
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            _place_below(item, f"{path}[{index}]", history, holder)
-
-
-def nodes(node: Node) -> Iterator[Node]:
-    """Go through a node and all below, those inside lists too."""
-    yield node
-    for value in dict.values(node):
-        if type(value) not in PLAIN:
-            yield from _nodes_below(value)
-
-
-def _nodes_below(value: Any) -> Iterator[Node]:
-    if isinstance(value, Node):
-        yield from nodes(value)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _nodes_below(item)
-
-
 # -------------------------------------------------------------------- reads
 
 
@@ -361,17 +225,20 @@ def _report(state: State, key: Any, value: Any) -> None:
     if history is not None and type(history.source) is Source:
         # A view is no code factor: what it reads says what it derived from, and is no read of the
         # call that happened to apply the scope.
-        history.source.reads.append(dotted(state.prefix, key))
+        history.source.reads.append((history.name, dotted(state.prefix, key)))
     else:
-        note_read(dotted(state.prefix, key), value, value_hex)
+        name = None if history is None else history.name
+        note_read(dotted(state.prefix, key), value, value_hex, name)
 
 
 def _report_absent(node: Node, key: Any) -> None:
     """A key that is looked for and missing is a fact about the config too."""
     if current_frame() is not None:
         state = state_of(node)
-        if state.history is None or state.history.source is None:
-            note_read(dotted(state.prefix, key), MISSING, lambda _: "absent")
+        history = state.history
+        if history is None or history.source is None:
+            name = None if history is None else history.name
+            note_read(dotted(state.prefix, key), MISSING, lambda _: "absent", name)
 
 
 def report_below(node: Node, *, branches: bool = True) -> None:
@@ -385,22 +252,21 @@ def report_below(node: Node, *, branches: bool = True) -> None:
 
 def _report_leaves(node: Node, watched: bool, branches: bool) -> None:
     state = state_of(node)
-    reads = state.reads
+    # Keys of branches get in as well; `accessed_keys` passes over them.
+    state.reads.update(dict.keys(node))
     for key, value in dict.items(node):
-        if isinstance(value, Node):
+        if isinstance(value, Branch):
             if branches:
                 _report_leaves(value, watched, branches)
-        else:
-            reads.add(key)
-            if watched:
-                _report(state, key, value)
+        elif watched:
+            _report(state, key, value)
 
 
 # -------------------------------------------------------------------- missing keys
 
 
 def _missing_attribute(node: Node, name: str) -> Any:
-    if type(node) is not Node.branch_class and hasattr(type(node), name):
+    if type(node) is not Branch.branch_class and hasattr(type(node), name):
         return _get_attribute(node, name)  # a subclass has methods of its own
     if name.startswith("_"):
         # Python and notebooks ask objects for many such names; none may spring into being.
@@ -423,21 +289,21 @@ def _missing(node: Node, key: Any) -> Any:
     raise unknown_key(node, key) from None
 
 
-def _attached(node: Node) -> Node:
+def attached(node: Node) -> Node:
     """Attach an auto node to its parent before the first write; return the node that stands there."""
     state = state_of(node)
     if state.pending is None:
         return node
     parent, key = state.pending
-    parent = _attached(parent)
+    parent = attached(parent)
     existing = get_or(parent, key, MISSING)
     if existing is MISSING:
         if state_of(parent).frozen:
-            raise _frozen_error(state_of(parent), key)
+            raise frozen_error(state_of(parent), key)
         set_raw(parent, key, node)
         state.pending = None
         return node
-    if not isinstance(existing, Node):
+    if not isinstance(existing, Branch):
         raise ConfigTypeError(
             f"cannot write below {state.prefix!r}: it holds a {type(existing).__name__}"
         )
@@ -475,16 +341,16 @@ def _set_many(node: Node, keys: tuple[Any, ...], values: Any) -> None:
         node[key] = value
 
 
-def _frozen_error(state: State, key: Any) -> FrozenConfigError:
+def frozen_error(state: State, key: Any) -> FrozenConfigError:
     path = dotted(state.prefix, key)
     if state.frozen == FOR_GOOD:
         return FrozenConfigError(f"cannot write {path!r}: this config is immutable; clone() it")
     return FrozenConfigError(f"cannot write {path!r}: the config is frozen; defrost() it first")
 
 
-def _carried_writes(value: Any, into: History) -> dict[str, list[Any]]:
+def _carried_writes(value: Any, into: History) -> dict[str, list[Write]]:
     """The writes that a config brings along from another history, by path below it."""
-    if not isinstance(value, Node):
+    if not isinstance(value, Branch):
         return {}
     state = state_of(value)
     if state.history is None or state.history is into:
@@ -492,17 +358,17 @@ def _carried_writes(value: Any, into: History) -> dict[str, list[Any]]:
     start = len(state.prefix)
     return {
         path[start:].lstrip("."): writes
-        for path, _ in leaves(value, state.prefix)
+        for path, _ in recorded_leaves(value, state.prefix)
         if (writes := state.history.writes(path))
     }
 
 
-def _record_branch(
-    history: History, path: str, value: Any, old: Any, carried: dict[str, list[Any]]
+def record_branch(
+    history: History, path: str, value: Any, old: Any, carried: dict[str, list[Write]]
 ) -> None:
-    """Record a write where a branch comes or goes: leaf by leaf."""
-    before = {} if old is MISSING else dict(_leaves(old, path))
-    after = {} if value is MISSING else dict(_leaves(value, path))
+    """Record a write where a branch or a list comes or goes: leaf by leaf."""
+    before = {} if old is MISSING else dict(recorded_leaves(old, path))
+    after = {} if value is MISSING else dict(recorded_leaves(value, path))
     for name, gone in before.items():
         if name not in after:
             history.record(name, MISSING, gone)
@@ -512,11 +378,4 @@ def _record_branch(
             history.add(name, writes)
         else:
             history.record(name, leaf, before.get(name, MISSING))
-    if isinstance(old, Node):
-        place(old, "", None)
-
-
-def _leaves(value: Any, path: str) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, Node) and value:
-        return leaves(value, path)
-    return [(path, value)]
+    detach(old)
