@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
@@ -27,10 +27,14 @@ __all__ = [
     "OpenRun",
     "Read",
     "Recorder",
+    "ViewFrame",
     "close_run",
     "current_frame",
     "current_run",
+    "full_key",
     "note_read",
+    "offer_config",
+    "offered_configs",
     "open_run",
     "pop_frame",
     "push_frame",
@@ -40,6 +44,7 @@ __all__ = [
     "report_failure",
     "thread_role",
     "when_run_opens",
+    "withdraw_configs",
 ]
 
 Kind = Literal["run", "scope", "call", "value"]
@@ -230,6 +235,19 @@ class Frame:
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 
+class ViewFrame(Frame):
+    """Views that are being applied: what they read of other scopes' configs goes into `derived`.
+
+    It is no call and has no record. `derived` holds the config's name and the key of each read.
+    """
+
+    __slots__ = ("derived",)
+
+    def __init__(self, parent: Frame | None) -> None:
+        super().__init__("run", "", parent)
+        self.derived: list[tuple[str | None, str]] = []
+
+
 class OpenRun:
     """The counters of a run that is being recorded, its recorder, and its root frame."""
 
@@ -309,11 +327,56 @@ def thread_role() -> str:
     return "main" if name == "MainThread" else _NUMBER.sub("", name)
 
 
-def note_read(key: str, value: object, fingerprint: Callable[[Any], str]) -> None:
-    """Report that the running call read the config key `key` (dotted) and got `value`."""
+def note_read(
+    key: str, value: object, fingerprint: Callable[[Any], str], config: str | None = None
+) -> None:
+    """Report that the running call read `key` (dotted) of the config named `config`, and got `value`."""
     frame = current_frame()
-    if frame is not None and not _quiet.get():
-        frame.note_read(key, value, fingerprint)
+    if frame is None or _quiet.get():
+        return
+    if isinstance(frame, ViewFrame):
+        if config is not None:
+            frame.derived.append((config, key))
+            return
+        run = current_run()
+        while isinstance(frame, ViewFrame):
+            frame = frame.parent or (run.root if run is not None else None)
+        if frame is None:
+            return
+    frame.note_read(full_key(config, key), value, fingerprint)
+
+
+# How to get each scope's config, by the scope's name.
+_configs: dict[str, Callable[[], Mapping[Any, Any]]] = {}
+
+
+def offer_config(name: str, get: Callable[[], Mapping[Any, Any]]) -> None:
+    """Say how to get the config of the scope `name`; it takes the place of an earlier one's."""
+    _configs[name] = get
+
+
+def withdraw_configs() -> None:
+    """Forget every config that was offered."""
+    _configs.clear()
+
+
+def full_key(config: str | None, key: str) -> str:
+    """Put the name of its config before a dotted key; where there is one scope only, keys need none."""
+    if config is None or len(_configs) < 2:
+        return key
+    return f"{config}{key}" if key.startswith("[") else f"{config}.{key}"
+
+
+def offered_configs() -> dict[str, Mapping[Any, Any]]:
+    """The configs of all scopes by name, applied; none where there is one scope only."""
+    found: dict[str, Mapping[Any, Any]] = {}
+    if len(_configs) > 1:
+        for name, get in list(_configs.items()):
+            try:
+                found[name] = get()
+            except Exception as error:  # noqa: BLE001 (a scope that nobody uses never stops the run)
+                report_failure(f"the config of scope {name!r}", error)
+    return found
 
 
 @contextmanager

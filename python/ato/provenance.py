@@ -17,6 +17,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Literal, NamedTuple
 
+from ato.events import full_key
+
 __all__ = [
     "MISSING",
     "PLAIN",
@@ -139,14 +141,19 @@ class Write:
 
 
 class Source:
-    """Who writes at present: a view that is running, with the keys that it has read so far."""
+    """Who writes at present: a view that is running, with the keys that it has read so far.
 
-    __slots__ = ("kind", "reads", "text")
+    `reads` holds the name of the scope's config and the key of each read; those of other scopes'
+    configs count as well. `config` is the name of the config that the view writes to.
+    """
 
-    def __init__(self, kind: OriginKind, text: str) -> None:
+    __slots__ = ("config", "kind", "reads", "text")
+
+    def __init__(self, kind: OriginKind, text: str, config: str | None = None) -> None:
         self.kind = kind
         self.text = text
-        self.reads: list[str] = []
+        self.config = config
+        self.reads: list[tuple[str | None, str]] = []
 
 
 class _Shown(NamedTuple):
@@ -167,13 +174,14 @@ class History:
     """The writes to one config and everything below it, key by key, in order.
 
     `source` says who writes; `None` is plain Python code. `hint` is asked when a key is missing and
-    may say who would have set it.
+    may say who would have set it. `name` is that of the scope whose config this is the history of.
     """
 
-    __slots__ = ("_writes", "hint", "source")
+    __slots__ = ("_writes", "hint", "name", "source")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str | None = None) -> None:
         self._writes: dict[str, list[_Kept]] = {}
+        self.name = name
         self.source: Source | Origin | None = None
         self.hint: Callable[[str], str | None] | None = None
 
@@ -231,7 +239,7 @@ class History:
 
     def copy(self) -> History:
         """Return a history that goes its own way from here."""
-        other = History()
+        other = History(self.name)
         other._writes = {key: list(writes) for key, writes in self._writes.items()}
         return other
 
@@ -376,7 +384,10 @@ def _write(entry: _Kept) -> Write:
     if source is None:
         name = "" if code is None or code.co_name == "<module>" else code.co_name
         return Write(text, kind, Origin("code", name, file, line), replaced)
-    derived = dict.fromkeys(name for name in source.reads[:read_count] if name != key)
+    own = (source.config, key)
+    derived = dict.fromkeys(
+        full_key(*read) for read in source.reads[:read_count] if read != own
+    )
     return Write(text, kind, Origin(source.kind, source.text, file, line), replaced, tuple(derived))
 
 

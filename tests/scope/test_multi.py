@@ -62,7 +62,7 @@ def test_tokens_begin_with_the_scopes_name(scope):
     assert configs == {"model": {"lr": 1.0, "name": "deep"}, "data": {"lr": 2.0}}
     assert scope.history("model.lr")[-1].origin.text == "model.lr=1 (argument 1)"
     assert scope.explain("data.lr").startswith(
-        "lr = 2.0\n  set by the command line: data.lr=2 (argument 2)"
+        "data.lr = 2.0\n  set by the command line: data.lr=2 (argument 2)"
     )
 
 
@@ -115,7 +115,7 @@ def test_scopes_share_the_scripts_command_line(script):
         "[model]\nlr: 1.0  # view m, train.py:5\n"
         "[data]\nlr: 6.0  # command line: data.lr=6 (argument 2)\n"
     )
-    assert run("manual", "data.lr").stdout.startswith("lr = 2.0\n  set by view d, train.py:6")
+    assert run("manual", "data.lr").stdout.startswith("data.lr = 2.0\n  set by view d, train.py:6")
     bad = run("lr=3")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "which scope is meant?" in bad.stderr

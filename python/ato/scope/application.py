@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ato import events
 from ato.adict import ADict
-from ato.adict.node import Node, State, build, fill, place, state_of
+from ato.adict.node import Node
+from ato.adict.state import State, state_of
+from ato.adict.tree import build, fill, place
 from ato.exceptions import CommandLineError
 from ato.provenance import MISSING, History, Origin, Source, dotted
 from ato.scope import registry
@@ -48,6 +51,8 @@ class Applier:
         assignments = line.assignments.get(name, [])
         history = self._begin()
         self.running = True
+        frame = events.ViewFrame(events.current_frame())
+        token = events.push_frame(frame)
         later: list[tuple[View, list[Callable[[], Any]]]] = []
         try:
             for view in order.eager:
@@ -65,6 +70,7 @@ class Applier:
             self.applied.clear()
             raise
         finally:
+            events.pop_frame(token)
             self.running = False
             history.source = None
         if later:
@@ -88,6 +94,7 @@ class Applier:
                 dict.__delitem__(self.config, key)
             fill(self.config, dict.items(self._initial[0]), State(state.prefix, None, state.auto))
         history = self._initial[1].copy()
+        history.name = self.scope.name
         history.hint = self.scope.hint
         place(self.config, state.prefix, history)
         self.applied = set()
@@ -96,7 +103,7 @@ class Applier:
     def _apply_view(self, view: View, history: History) -> list[Callable[[], Any]]:
         """Run a view; return the blocks that it leaves for later."""
         self.applied.add(view.name)
-        with _blamed(view), history.writing(_source(view)):
+        with _blamed(view), history.writing(_source(view, history)):
             if view.split is not None:
                 return view.split(self.config)
             self._run(view)
@@ -106,7 +113,7 @@ class Applier:
         self, view: View, blocks: Sequence[Callable[[], Any]], history: History
     ) -> None:
         self.applied.add(view.name)
-        with _blamed(view), history.writing(_source(view, lazy=True)):
+        with _blamed(view), history.writing(_source(view, history, lazy=True)):
             for block in blocks:
                 block()
 
@@ -176,10 +183,14 @@ class Applier:
                 )
 
 
-def _source(view: View, *, lazy: bool = False) -> Source | Origin:
+def _source(view: View, history: History, *, lazy: bool = False) -> Source | Origin:
     if view.function is None:
         return view.origin
-    return Source("lazy" if lazy else "view", view.name)
+    source = Source("lazy" if lazy else "view", view.name, history.name)
+    frame = events.current_frame()
+    if isinstance(frame, events.ViewFrame):
+        frame.derived = source.reads
+    return source
 
 
 @contextmanager

@@ -48,27 +48,33 @@ def config_text(config: ADict, header: str | None = None) -> str:
     return f"[{header}]\n{text}" if header else text
 
 
-def history_text(config: ADict, key: str) -> str:
+def history_text(config: ADict, key: str, scope: str = "") -> str:
     """Say who set `key` and what lost; for a branch, every key below it.
+
+    With `scope`, the keys are shown with the name of their scope.
 
     Raises:
         CommandLineError: nothing ever set it; the message names the nearest key.
     """
+
+    def shown(name: str) -> str:
+        return f"{scope}.{name}" if scope else name
+
     writes = config.history(key)
     if writes:
-        return explain(key, writes)
+        return explain(shown(key), writes)
     flat = dict(leaves(config))
     below = [name for name in flat if name.startswith((f"{key}.", f"{key}["))]
     if below:
-        return "\n".join(explain(name, config.history(name)) for name in below)
+        return "\n".join(explain(shown(name), config.history(name)) for name in below)
     near = difflib.get_close_matches(key, flat, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise CommandLineError(f"no view, file or argument sets the key {key!r}{hint}")
+    hint = f"; did you mean {shown(near[0])!r}?" if near else ""
+    raise CommandLineError(f"no view, file or argument sets the key {shown(key)!r}{hint}")
 
 
-def documented_history(scope: Scope, key: str) -> str:
+def documented_history(scope: Scope, key: str, *, several: bool = False) -> str:
     """`history_text` of a scope's key, and what its manual says of the key."""
-    text = history_text(scope.config, key)
+    text = history_text(scope.config, key, scope.name if several else "")
     entry: Any = _documentation(scope.manuals)
     for part in key.split("."):
         entry = dict.get(entry, part) if isinstance(entry, dict) else None

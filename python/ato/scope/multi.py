@@ -10,6 +10,7 @@ from ato.adict import ADict
 from ato.exceptions import DuplicateScopeError, ScopeError
 from ato.provenance import Write
 from ato.scope.injection import inject
+from ato.scope.manual import history_text
 from ato.scope.single import Scope
 
 __all__ = ["MultiScope"]
@@ -53,6 +54,11 @@ class MultiScope:
         if argv is not None:
             for scope in self.scopes.values():
                 scope.take(argv, self.scopes)
+        return self.config
+
+    @property
+    def config(self) -> dict[str, ADict]:
+        """The configs by the names of their scopes, applied; `SQLLogger` takes it as a config."""
         return {name: scope.config for name, scope in self.scopes.items()}
 
     @contextmanager
@@ -71,7 +77,7 @@ class MultiScope:
     def explain(self, key: str) -> str:
         """Say in text who set `scope.key`, and what lost."""
         scope, rest = self._split(key)
-        return scope.explain(rest)
+        return history_text(scope.config, rest, scope.name)
 
     @property
     def _first(self) -> Scope:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ato import events
 from ato.exceptions import DuplicateScopeError
 
 if TYPE_CHECKING:
@@ -37,11 +38,14 @@ def add(scope: Scope, *, override: bool) -> None:
             f"(Scope(name=…)), or replace the other with Scope(enable_override=True)"
         )
     _scopes[scope.name] = scope
+    # By name, not by scope: the one that is registered under it then is the one that is meant.
+    events.offer_config(scope.name, lambda: _scopes[scope.name].config)
 
 
 def forget_all() -> None:
     """Forget every scope."""
     _scopes.clear()
+    events.withdraw_configs()
 
 
 def scopes() -> dict[str, Scope]:

@@ -6,12 +6,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from ato import trace as tracing
 from ato.adict import ADict
+from ato.adict.state import state_of
+from ato.adict.tree import place
 from ato.exceptions import (
     CommandLineError,
     ConfigTypeError,
@@ -19,7 +22,7 @@ from ato.exceptions import (
     ScopeError,
     UnknownViewError,
 )
-from ato.provenance import Origin, Write, caller
+from ato.provenance import MISSING, History, Origin, Write, caller
 from ato.scope import registry
 from ato.scope.application import Applier
 from ato.scope.command_line import CommandLine, Token, nearest, parse, parse_tokens
@@ -76,6 +79,8 @@ class Scope:
         self._argv: list[str] | None = None
         self._sharing: dict[str, Scope] = {}
         self._lock = threading.RLock()
+        # The config that `using` puts in the place of the scope's own, in one context.
+        self._used: ContextVar[ADict | None] = ContextVar(f"ato_config_{name}", default=None)
         self._applied = False
         registry.add(self, override=enable_override)
 
@@ -184,8 +189,37 @@ class Scope:
 
     @property
     def config(self) -> ADict:
-        """The config, applied; inside a view, as it is by then."""
+        """The config, applied; inside a view, as it is by then; inside `using`, that one."""
+        used = self._used.get()
+        if used is not None:
+            return used
         return self._applier.config if self._applied else self.apply()
+
+    @contextmanager
+    def using(self, config: Mapping[str, Any]) -> Iterator[ADict]:
+        """Let another config stand in the place of this scope's, inside the block.
+
+        Decorated functions receive it and `scope.config` is it, in this thread or task (and in
+        those that inherit its context); all others go on with the scope's own. Views and command
+        line are not applied to it. Blocks nest.
+
+        Args:
+            config: an ADict is used itself, and gets a history if it has none; another mapping, or
+                a branch of a config, is copied into one.
+
+        Raises:
+            ConfigTypeError: it is no mapping.
+        """
+        if not isinstance(config, Mapping):
+            raise ConfigTypeError(f"scope.using(…) takes a mapping, not {config!r:.80}")
+        whole = isinstance(config, ADict) and not state_of(config).prefix
+        used = config if isinstance(config, ADict) and whole else ADict(config)
+        _own(used, self.name, Origin("default", "given to scope.using", *caller()))
+        token = self._used.set(used)
+        try:
+            yield used
+        finally:
+            self._used.reset(token)
 
     def apply(self, argv: Sequence[str] | None = None) -> ADict:
         """Apply views and command line, once, and return the config.
@@ -223,7 +257,12 @@ class Scope:
             line = self._command_line(sharing)
             if line.show == "manual":
                 _show(manual_text(list(sharing.values())))
-            self._applier.run(line)
+            # What views call receives the config that they make, whoever has it applied.
+            token = self._used.set(None)
+            try:
+                self._applier.run(line)
+            finally:
+                self._used.reset(token)
             self._applied = True
             if line.show == "print":
                 _show(_configs_text(sharing))
@@ -343,6 +382,19 @@ class Scope:
         return nearest(key, self._applier.config.to_flat())
 
 
+def _own(config: ADict, name: str, given: Origin) -> None:
+    """Let what is read of a config count as read of the scope `name`, with whoever gave it as origin."""
+    state = state_of(config)
+    if state.history is None:
+        history = History()
+        with history.writing(given):
+            for key, value in config.to_flat().items():
+                history.record(key, value, MISSING)
+        place(config, state.prefix, history)
+    assert state.history is not None, "it was placed"
+    state.history.name = name
+
+
 def _marked(fn: Callable[[Any], Any], kind: str) -> Callable[[Any], Any]:
     with suppress(AttributeError):  # a bound method takes no attributes, and is a view all the same
         fn.__ato_kind__ = kind  # type: ignore[attr-defined]
@@ -372,7 +424,7 @@ def _key_text(scopes: dict[str, Scope], key: str) -> str:
         raise CommandLineError(
             f"manual {key}: the scope's name comes first; scopes: {', '.join(scopes)}"
         )
-    return documented_history(scopes[name], rest)
+    return documented_history(scopes[name], rest, several=True)
 
 
 def _show(text: str) -> None:

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from ato.adict import ADict
+from ato.adict.state import state_of
+from ato.adict.structure import plain
 from ato.db_routers.sql.redaction import (
     MASK,
     is_secret_key,
@@ -20,9 +22,10 @@ from ato.db_routers.sql.redaction import (
     mask_write,
 )
 from ato.db_routers.sql.text import as_text
-from ato.events import quiet_reads
+from ato.events import offered_configs, quiet_reads
 from ato.exceptions import ConfigError, ConfigTypeError, FingerprintError
 from ato.fingerprints import value_hex
+from ato.provenance import Write
 
 __all__ = [
     "ConfigSnapshot",
@@ -54,6 +57,9 @@ class ConfigSnapshot:
 def snapshot(config: Mapping[str, Any]) -> ConfigSnapshot:
     """Take down a config: every value, its fingerprint, and who wrote it.
 
+    In a program with several scopes the config of each is taken, under the scope's name, whichever
+    of them is given; what else a given mapping holds is taken beside them.
+
     Raises:
         ConfigTypeError: it is no mapping.
     """
@@ -63,11 +69,15 @@ def snapshot(config: Mapping[str, Any]) -> ConfigSnapshot:
             "for other objects pass vars(config)"
         )
     with quiet_reads():
-        flat = dict(_flat(config))
-        secret = frozenset(k for k, v in flat.items() if isinstance(v, str) and is_secret_key(k))
-        content = {key: _entry(config, key, value, key in secret) for key, value in flat.items()}
+        config, leaves = _gathered(config)
+        flat = {leaf.key: leaf for leaf in leaves}
+        secret = frozenset(
+            k for k, leaf in flat.items() if isinstance(leaf.value, str) and is_secret_key(k)
+        )
+        content = {key: _entry(leaf, key in secret) for key, leaf in flat.items()}
         structural, value_hash = _hashes(_masked(config, content) if secret else config)
-    seeds = {k: v for k, v in flat.items() if type(v) is int and _SEED_KEY.search(k.lower())}
+    values = {key: leaf.value for key, leaf in flat.items()}
+    seeds = {k: v for k, v in values.items() if type(v) is int and _SEED_KEY.search(k.lower())}
     return ConfigSnapshot(content, secret, seeds, structural, value_hash)
 
 
@@ -116,25 +126,59 @@ def user_name() -> str | None:
         return None
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    to_flat = getattr(type(config), "to_flat", None)
-    if to_flat is not None:
-        yield from to_flat(config).items()
+class _Leaf(NamedTuple):
+    """A value of a config, and who wrote it."""
+
+    key: str
+    value: object
+    writes: list[Write]
+
+
+def _gathered(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[_Leaf]]:
+    """What a run that is given `config` is made with, nested and as leaves.
+
+    That is the config itself; where there are several scopes, the configs of all by name, and what
+    the given one holds besides.
+    """
+    scopes: dict[str, Any] = dict(offered_configs())
+    if not scopes:
+        return config, list(_flat(config))
+    whole = _scope_name(config) in scopes
+    for value in [config] if whole else config.values():
+        name = _scope_name(value)
+        # What was handed over stands for its scope: it may be a copy that was changed since.
+        if name in scopes and not state_of(value).prefix:
+            scopes[str(name)] = value
+    leaves = [leaf for name, branch in scopes.items() for leaf in _flat(branch, f"{name}.")]
+    if whole:
+        return scopes, leaves
+    others = {name: value for name, value in config.items() if name not in scopes}
+    own = (leaf for leaf in _flat(config) if leaf.key.partition(".")[0] in others)
+    return {**others, **scopes}, [*own, *leaves]
+
+
+def _scope_name(value: object) -> str | None:
+    """The name of the scope to which a config belongs."""
+    history = state_of(value).history if isinstance(value, ADict) else None
+    return None if history is None else history.name
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[_Leaf]:
+    if isinstance(config, ADict):
+        for key, value in config.to_flat().items():
+            whole = f"{prefix[:-1]}{key}" if prefix and key.startswith("[") else prefix + key
+            yield _Leaf(whole, value, config.history(key))
         return
     for name, value in config.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value:
-            yield from _flat_below(value, f"{key}.")
+            yield from _flat(value, f"{key}.")
         else:
-            yield key, value
+            yield _Leaf(key, value, [])
 
 
-def _flat_below(branch: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in _flat(branch):
-        yield prefix + key, value
-
-
-def _entry(config: Mapping[str, Any], key: str, value: object, secret: bool) -> dict[str, Any]:
+def _entry(leaf: _Leaf, secret: bool) -> dict[str, Any]:
+    value = leaf.value
     entry: dict[str, Any] = {"value": MASK if secret else _json_form(value)}
     entry["type"] = type(value).__name__
     try:
@@ -143,10 +187,10 @@ def _entry(config: Mapping[str, Any], key: str, value: object, secret: bool) -> 
     except FingerprintError as error:
         entry["fingerprint"] = None
         entry["gap"] = str(error)
-    history = getattr(type(config), "history", None)
-    writes = [write.to_json() for write in history(config, key)] if history is not None else []
+    writes = [write.to_json() for write in leaf.writes]
     # By the key alone: a secret that was set and is gone by now stands in the history as well.
-    entry["history"] = [mask_write(w, key) for w in writes] if is_secret_key(key) else writes
+    hidden = is_secret_key(leaf.key)
+    entry["history"] = [mask_write(write, leaf.key) for write in writes] if hidden else writes
     if secret:
         entry["secret"] = True
     return entry
@@ -172,7 +216,8 @@ def _masked(config: Mapping[str, Any], content: dict[str, dict[str, Any]]) -> di
 def _hashes(config: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Structural and value hash; `None` for what a value without fingerprint does not allow."""
     try:
-        wrapped = config if isinstance(config, ADict) else ADict(config)
+        # A copy: an ADict inside a plain mapping would move into the new config.
+        wrapped = config if isinstance(config, ADict) else ADict(plain(config))
     except (ConfigError, RecursionError):  # a plain mapping may hold what no ADict takes
         return None, None
     hashes: list[str | None] = []

@@ -1,0 +1,381 @@
+"""The values of the user's own argparse parser, for the scopes that asked for them.
+
+`Scope(use_external_parser=True)` installs three listeners on argparse: one hears where an argument
+is declared, one which arguments were given, and one when a parse ends. All of them hand on what
+argparse answers; only the words that the user's parser does not know, and that are no options, do
+not reach its error, for they are the scope's. A parser is the user's where its parse is called from
+the project's own code. `Scope.initialize_registry()` takes the listeners away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import io
+import os
+import sys
+import weakref
+from argparse import Action, ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, redirect_stderr
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ato.code import is_project_file
+from ato.exceptions import CommandLineError
+from ato.provenance import Origin, caller, shown_path
+from ato.scope import registry
+from ato.scope.command_line import HELP, Token, tokens
+from ato.scope.manual import manual_text, write
+
+if TYPE_CHECKING:
+    from ato.scope.single import Scope
+
+__all__ = ["Flag", "flags", "install", "leftover", "remove"]
+
+# Where each is looked up, and its name. `_get_values` is no public name of argparse; it is the one
+# place through which every given argument goes, in each version from 3.11 to 3.14.
+_LISTENED: tuple[tuple[type[Any], str], ...] = (
+    (argparse._ActionsContainer, "add_argument"),
+    (ArgumentParser, "_get_values"),
+    (ArgumentParser, "parse_known_args"),
+    (ArgumentParser, "parse_known_intermixed_args"),
+)
+# Those that end in an error where something is left over.
+_WHOLE = (ArgumentParser.parse_args.__code__, ArgumentParser.parse_intermixed_args.__code__)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What a parser answered for one destination: given on the command line, or its default."""
+
+    path: tuple[str, ...]
+    value: Any
+    origin: Origin
+    given: bool
+
+    def __str__(self) -> str:
+        return self.origin.text
+
+
+class _Declared(NamedTuple):
+    """Where an argument was declared, and with which default."""
+
+    file: str | None
+    line: int | None
+    default: object
+
+
+@dataclass(slots=True)
+class _Parse:
+    """A parse that is going on, or the last one of the user's."""
+
+    given_argv: object
+    texts: dict[int, str]
+    # Each text is an object of its own, so that equal ones are told apart by their identity.
+    places: dict[int, int]
+    namespace: object = None
+    rest: object = None
+    whole: bool = True
+    helped: bool = False
+    parsers: list[ArgumentParser] = field(default_factory=list)
+    taken: dict[str, str] = field(default_factory=dict)
+    consumed: set[int] = field(default_factory=set)
+    unknown: list[Token] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+
+    def note(self, action: Action, strings: Sequence[str]) -> None:
+        """Hear that an action receives these texts."""
+        self.helped |= isinstance(action, argparse._HelpAction)
+        self.consumed.update(map(id, strings))
+        if not action.option_strings and not strings:
+            return  # an optional positional that nobody gave
+        subcommand = isinstance(action, argparse._SubParsersAction)
+        shown = [str(text) for text in (strings[:1] if subcommand else strings)]
+        number = next((self.places[id(s)] for s in strings if id(s) in self.places), None)
+        if action.option_strings and number is not None:
+            number -= 1
+            shown.insert(0, self.texts.get(number, action.option_strings[0]))
+        elif action.option_strings:
+            # `--lr=0.1`, or a flag without a value.
+            number = self._last_spelled(action)
+            shown = [action.option_strings[0], *shown] if number is None else [self.texts[number]]
+        self.taken[action.dest] = str(Token(" ".join(shown), number))
+
+    def _last_spelled(self, action: Action) -> int | None:
+        for number, text in reversed(self.texts.items()):
+            if any(_spells(text, option) for option in action.option_strings):
+                return number
+        return None
+
+    def belongs_to(self, earlier: _Parse) -> bool:
+        """Whether this parse goes on with what an earlier `parse_known_args` left."""
+        if earlier.whole:
+            return False
+        if self.given_argv is None:
+            return earlier.given_argv is None and self.texts == earlier.texts
+        return (
+            self.given_argv is earlier.rest
+            or self.namespace is earlier.namespace
+            or any(key in earlier.places for key in self.places)
+        )
+
+
+def _spells(text: str, option: str) -> bool:
+    """Whether an argument is this option: whole, abbreviated, or among joined short ones."""
+    if len(option) == 2:
+        return text[:1] == option[0] and text[1:2] != option[0] and option[1] in text[1:]
+    head = text.partition("=")[0]
+    return len(head.strip(option[0])) > 0 and option.startswith(head)
+
+
+_originals: dict[str, Any] = {}
+_declared: weakref.WeakKeyDictionary[Action, _Declared] = weakref.WeakKeyDictionary()
+_parses: list[_Parse] = []
+_now: ContextVar[_Parse | None] = ContextVar("argparse_bridge", default=None)
+
+
+def install() -> None:
+    """Listen to argparse, from now on."""
+    if _originals:
+        return
+    listeners = (_hear_declaration, _hear_values, _hear_parse, _hear_parse)
+    for (owner, name), listener in zip(_LISTENED, listeners, strict=True):
+        _originals[name] = getattr(owner, name)
+        setattr(owner, name, listener(_originals[name]))
+
+
+def remove() -> None:
+    """Leave argparse as it was, and forget what was parsed."""
+    for owner, name in _LISTENED:
+        if name in _originals:
+            setattr(owner, name, _originals[name])
+    _originals.clear()
+    _declared.clear()
+    _parses.clear()
+
+
+def parsed() -> bool:
+    """Whether a parser of the user's was called."""
+    return bool(_parses)
+
+
+def flags(scope: Scope) -> list[Flag]:
+    """What the user's parsers answered for a scope that asked, a later one over an earlier.
+
+    A destination that begins with the name of a scope (`--data.lr`) is that scope's.
+    """
+    if not scope.use_external_parser:
+        return []
+    found: dict[tuple[tuple[str, ...], bool], Flag] = {}
+    for parse in _parses:
+        for flag in parse.flags:
+            first, *below = flag.path
+            own = flag.path
+            if below and first in registry.scopes():
+                if first != scope.name:
+                    continue
+                own = tuple(below)
+            found[own, flag.given] = Flag(own, flag.value, flag.origin, flag.given)
+    return list(found.values())
+
+
+def leftover() -> list[Token] | None:
+    """The words that no parser of the user's knew; `None` where none was called."""
+    if not _parses:
+        return None
+    last = _parses[-1]
+    # A word belongs to nobody else only if every parser that saw it left it.
+    places = [{token.position for token in parse.unknown} for parse in _parses]
+    return [token for token in last.unknown if all(token.position in each for each in places)]
+
+
+# -------------------------------------------------------------------- listeners
+
+
+def _hear_declaration(original: Callable[..., Action]) -> Callable[..., Action]:
+    @functools.wraps(original)
+    def add_argument(self: Any, *args: Any, **kwargs: Any) -> Action:
+        action = original(self, *args, **kwargs)
+        _declared[action] = _Declared(*caller(), action.default)
+        return action
+
+    return add_argument
+
+
+def _hear_values(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def get_values(self: ArgumentParser, action: Action, arg_strings: list[str]) -> Any:
+        parse = _now.get()
+        if parse is not None:
+            parse.note(action, arg_strings)
+        return original(self, action, arg_strings)
+
+    return get_values
+
+
+def _hear_parse(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def parse_known(self: ArgumentParser, args: Any = None, namespace: Any = None) -> Any:
+        outer = _now.get()
+        if outer is not None:
+            outer.parsers.append(self)  # a subcommand's parser
+            return original(self, args, namespace)
+        call = _call_of(self)
+        scopes = [scope for scope in registry.scopes().values() if scope.use_external_parser]
+        if call is None or not scopes or not _is_project(call, scopes):
+            return original(self, args, namespace)
+        parse = _begun(args)
+        parse.whole = call.whole
+        parse.parsers.append(self)
+        return _run(functools.partial(original, self), parse, namespace, call, scopes)
+
+    return parse_known
+
+
+class _Call(NamedTuple):
+    """The line that called a parser; `whole` where what is left over is an error."""
+
+    file: str
+    line: int
+    module: str
+    whole: bool
+
+
+def _call_of(parser: ArgumentParser) -> _Call | None:
+    """Find who called: the first frame that is neither argparse's nor a method of the parser's."""
+    frame = sys._getframe(2)
+    whole = False
+    while frame.f_globals is vars(argparse) or frame.f_locals.get("self") is parser:
+        whole |= frame.f_code in _WHOLE
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    module = str(frame.f_globals.get("__name__"))
+    return _Call(frame.f_code.co_filename, frame.f_lineno, module, whole)
+
+
+def _is_project(call: _Call, scopes: Sequence[Scope]) -> bool:
+    if call.module == "__main__" and not os.path.exists(call.file):  # noqa: PTH110 (no real path)
+        return True  # the prompt, a notebook
+    return any(is_project_file(call.file, scope.project_roots) for scope in scopes)
+
+
+def _begun(given: Any) -> _Parse:
+    """Begin a parse with texts of its own; those that an earlier parse left keep their places."""
+    argv = sys.argv[1:] if given is None else list(given)
+    known = {key: number for parse in _parses for key, number in parse.places.items()}
+    texts: dict[int, str] = {}
+    places: dict[int, int] = {}
+    for index, text in enumerate(argv, 1):
+        number = index
+        if given is not None and len(text) > 1 and id(text) in known:
+            number = known[id(text)]
+        else:
+            text = "".join([text[:1], text[1:]])
+        texts[number] = text
+        places.setdefault(id(text), number)
+    return _Parse(given, texts, places)
+
+
+def _run(
+    original: Callable[..., Any], parse: _Parse, namespace: Any, call: _Call, scopes: list[Scope]
+) -> tuple[Any, list[str]]:
+    argv = list(parse.texts.values())
+    if argv[:1] == ["manual"]:
+        _show_manual(argv, scopes)
+    # Missing arguments must not stop `manual`: the parser's complaint waits until it is known
+    # whether the word was one of its own.
+    complaint = io.StringIO()
+    waiting = redirect_stderr(complaint) if "manual" in argv else nullcontext()
+    before = _now.set(parse)
+    try:
+        with waiting:
+            answer, unknown = original(argv, namespace)
+    except BaseException as error:
+        asks = any(text == "manual" and id(text) not in parse.consumed for text in argv)
+        if asks and complaint.getvalue() and isinstance(error, SystemExit):
+            _show_manual(argv, scopes)
+        sys.stderr.write(complaint.getvalue())
+        if isinstance(error, SystemExit) and not error.code and parse.helped:
+            write(manual_text(list(registry.scopes().values())))
+        raise
+    finally:
+        _now.reset(before)
+    sys.stderr.write(complaint.getvalue())
+    left = list(unknown)
+    if parse.given_argv is not None or registry.program_arguments() is not None:
+        parse.unknown, left = _shared_out(unknown, parse)
+    if parse.whole and left:
+        return answer, left
+    parse.namespace, parse.rest = namespace if namespace is not None else answer, unknown
+    parse.flags = list(_flags(answer, parse, call))
+    _parses[:] = [earlier for earlier in _parses if parse.belongs_to(earlier)] + [parse]
+    for scope in scopes:
+        scope.apply_anew()
+    return answer, [] if parse.whole else unknown
+
+
+def _shared_out(unknown: Sequence[str], parse: _Parse) -> tuple[list[Token], list[str]]:
+    """Tell the scope's words from options, which stay the parser's to complain about."""
+    placed = sorted(((parse.places.get(id(text)), text) for text in unknown), key=_place)
+    texts = [text for _, text in placed]
+    numbers = [number for number, _ in placed]
+    try:
+        found = tokens(texts, numbers)
+    except CommandLineError:
+        # Said when the scope applies, as for a program without a parser.
+        return [Token(text, number) for number, text in placed], []
+    own: list[Token] = []
+    left: list[str] = []
+    after_option = False
+    for token in found:
+        option = token.text.startswith("-") and token.text not in HELP
+        # Behind an option that nobody knows yet, a plain word may be its value.
+        skipped = option or (not parse.whole and after_option and "=" not in token.text)
+        if option:
+            left.append(token.text)
+        elif not skipped:
+            own.append(token)
+        after_option = option
+    return own, left
+
+
+def _place(placed: tuple[int | None, str]) -> int:
+    return placed[0] or 0
+
+
+def _flags(answer: Any, parse: _Parse, call: _Call) -> Iterator[Flag]:
+    actions = {a.dest: a for parser in reversed(parse.parsers) for a in reversed(parser._actions)}
+    for dest, value in vars(answer).items():
+        path = tuple(dest.split("."))
+        if "" in path or dest.startswith("__"):
+            continue  # a class that was given as the namespace has names of its own
+        if dest in parse.taken:
+            yield Flag(path, value, Origin("cli", parse.taken[dest]), given=True)
+            continue
+        name, place = dest, (shown_path(call.file), call.line)
+        if dest in actions:
+            action = actions[dest]
+            name = max(action.option_strings, key=len, default=dest)
+            declared = _declared.get(action)
+            # `set_defaults` puts another default in the place of the one that was declared.
+            if declared is not None and declared.default is action.default:
+                place = (declared.file or place[0], declared.line or place[1])
+        yield Flag(path, value, Origin("default", f"argparse default of {name}", *place), given=False)
+
+
+def _show_manual(argv: Sequence[str], scopes: Sequence[Scope]) -> None:
+    """Show `manual` or `manual KEY` without a parse; of the rest only what is surely a scope's."""
+    at = next(index for index, text in enumerate(argv) if text == "manual")
+    views = {view for scope in registry.scopes().values() for view in scope.views}
+    words = [
+        Token(text, index + 1)
+        for index, text in enumerate(argv)
+        if not text.startswith("-")
+        and (index in (at, at + 1) or "=" in text or text.rpartition(".")[2] in views)
+    ]
+    _parses[:] = [_Parse(None, {}, {}, unknown=words)]
+    scopes[0].apply_anew()
+    scopes[0].apply()
