@@ -19,6 +19,9 @@ mapping keeps working:
     ├── FingerprintError           a value that has no fingerprint
     │   ├── UnsupportedValueError  (TypeError)
     │   └── DepthError             (ValueError)
+    ├── TraceError                 what a tracer is asked to do
+    │   ├── ScheduleError          (ValueError)
+    │   └── NotAModuleError        (TypeError)
     └── StoreError                 the database of runs
         ├── NotADatabaseError      (ValueError)
         ├── SchemaVersionError     (RuntimeError)
@@ -100,6 +103,18 @@ class UnsupportedValueError(FingerprintError, TypeError):
 
 class DepthError(FingerprintError, ValueError):
     """A value is nested deeper than 1,000 levels; the message has the path."""
+
+
+class TraceError(AtoError):
+    """A tracer is asked for what it cannot do."""
+
+
+class ScheduleError(TraceError, ValueError):
+    """`every` is no number of calls."""
+
+
+class NotAModuleError(TraceError, TypeError):
+    """What is to be watched is no module of torch."""
 
 
 class StoreError(AtoError):
