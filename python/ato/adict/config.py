@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +12,7 @@ from ato import diff as diff_room
 from ato import formats, xyz
 from ato.adict.files import merge_file, read_file, write_file
 from ato.adict.merge import add_absent, merge, merge_like_mm
-from ato.adict.node import Node, attached, pairs, report_below, reserve, unknown_key
+from ato.adict.node import Node, attached, handed_out, pairs, report_below, report_own, reserve, unknown_key
 from ato.adict.state import (
     DEFROSTABLE,
     FOR_GOOD,
@@ -23,7 +24,7 @@ from ato.adict.state import (
     state_of,
 )
 from ato.adict.tree import blank, fill, nodes, place
-from ato.adict.structure import plain, structure_hash, structure_text
+from ato.adict.structure import structure_hash, structure_text
 from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
 from ato.fingerprints import value_hex
 from ato.provenance import MISSING, PLAIN, History, Write, dotted
@@ -261,8 +262,7 @@ class ADict(Node):
 
     def to_dict(self) -> dict[Any, Any]:
         """Return plain nested dicts."""
-        report_below(self)
-        return plain(self)  # type: ignore[no-any-return]
+        return handed_out(self)
 
     def json(self) -> str:
         """Return the config as JSON text."""
@@ -290,21 +290,13 @@ class ADict(Node):
         return copied
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # Whoever receives the pickle may read everything, and nobody would see it. The branches
-        # report their own leaves when their turn comes.
-        report_below(self, branches=False)
-        state = state_of(self)
-        content = dict.copy(self)
-        flags = (state.frozen, state.auto, state.listed, state.default)
-        if flags == (0, False, False, MISSING):
-            return blank, (type(self),), (content, state.prefix, state.history)
-        return blank, (type(self),), (content, state.prefix, state.history, *flags)
+        return _reduced(self)
 
     def __setstate__(self, pickled: tuple[Any, ...]) -> None:
-        content, prefix, history, *flags = pickled
-        state = State(prefix, history)
-        if flags:
-            state.frozen, state.auto, state.listed, state.default = flags
+        content, prefix, *more = pickled
+        state = State(prefix, more[0] if more else None)
+        if len(more) > 1:
+            _, state.frozen, state.auto, state.listed, state.default = more
         set_state(self, state)
         dict.update(self, content)
 
@@ -333,6 +325,25 @@ class ADict(Node):
 
 
 reserve(ADict)
+
+
+def _reduced(config: ADict) -> tuple[Any, ...]:
+    # Not `dict.copy`: of a subclass that can be iterated otherwise, it asks for the keys.
+    content = dict(dict.items(config))
+    # Whoever receives the pickle may read everything, and nobody would see it. The branches
+    # report their own leaves when their turn comes.
+    report_own(config, content)
+    state = state_of(config)
+    if state.frozen or state.auto or state.listed or state.default is not MISSING:
+        flags = (state.frozen, state.auto, state.listed, state.default)
+        return blank, (type(config),), (content, state.prefix, state.history, *flags)
+    if state.history is not None:
+        return blank, (type(config),), (content, state.prefix, state.history)
+    return blank, (type(config),), (content, state.prefix)
+
+
+# Found without asking each node for its `__reduce_ex__`, which would be looked for as a key.
+copyreg.pickle(ADict, _reduced)  # type: ignore[arg-type]
 
 
 def _freeze(config: ADict, level: int) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ato.adict.state import FOR_GOOD, Branch, State, get_or, get_raw, set_raw, state_of
+from ato.adict.structure import plain
 from ato.adict.tree import adopted, build, detach, recorded_leaves
 from ato.events import current_frame, note_read, quiet_reads, reads_are_quiet
 from ato.exceptions import (
@@ -28,9 +29,11 @@ __all__ = [
     "Node",
     "attached",
     "frozen_error",
+    "handed_out",
     "pairs",
     "record_branch",
     "report_below",
+    "report_own",
     "reserve",
     "unknown_key",
 ]
@@ -241,23 +244,56 @@ def _report_absent(node: Node, key: Any) -> None:
             note_read(dotted(state.prefix, key), MISSING, lambda _: "absent", name)
 
 
-def report_below(node: Node, *, branches: bool = True) -> None:
-    """Report every leaf below a node (or its own only) as read, unless Ato itself is reading."""
+def report_below(node: Branch) -> None:
+    """Report every leaf below a node as read, unless Ato itself is reading."""
+    if not reads_are_quiet():
+        _report_leaves(node, _watched(state_of(node)))
+
+
+def handed_out(node: Branch) -> dict[Any, Any]:
+    """Copy a node down to plain dicts; every leaf below counts as read."""
     if reads_are_quiet():
-        return
-    history = state_of(node).history
-    watched = current_frame() is not None or (history is not None and history.source is not None)
-    _report_leaves(node, watched, branches)
+        return plain(node)  # type: ignore[no-any-return]
+    return _handed_out(node, _watched(state_of(node)))
 
 
-def _report_leaves(node: Node, watched: bool, branches: bool) -> None:
+def _handed_out(node: Branch, watched: bool) -> dict[Any, Any]:
+    content = dict(dict.items(node))
+    _report_own(node, content, watched)
+    for key, value in content.items():
+        if type(value) not in PLAIN:
+            branch = isinstance(value, Branch)
+            content[key] = _handed_out(value, watched) if branch else plain(value)
+    return content
+
+
+def report_own(node: Branch, content: dict[Any, Any]) -> None:
+    """Report every leaf in a node, whose content this is, as read; those below it are not."""
+    if not reads_are_quiet():
+        _report_own(node, content, _watched(state_of(node)))
+
+
+def _report_own(node: Branch, content: dict[Any, Any], watched: bool) -> None:
     state = state_of(node)
     # Keys of branches get in as well; `accessed_keys` passes over them.
+    state.reads.update(content)
+    if watched:
+        for key, value in content.items():
+            if not isinstance(value, Branch):
+                _report(state, key, value)
+
+
+def _watched(state: State) -> bool:
+    history = state.history
+    return current_frame() is not None or (history is not None and history.source is not None)
+
+
+def _report_leaves(node: Branch, watched: bool) -> None:
+    state = state_of(node)
     state.reads.update(dict.keys(node))
     for key, value in dict.items(node):
         if isinstance(value, Branch):
-            if branches:
-                _report_leaves(value, watched, branches)
+            _report_leaves(value, watched)
         elif watched:
             _report(state, key, value)
 
