@@ -22,6 +22,7 @@ __all__ = [
     "CallRecord",
     "CodeRecord",
     "Draw",
+    "Executed",
     "Frame",
     "Leaf",
     "OpenRun",
@@ -87,6 +88,19 @@ class Draw(NamedTuple):
     after: str
 
 
+class Executed(NamedTuple):
+    """A function of the project that ran, with the sequence number of the next call at that moment.
+
+    `module` and `name` as in the code units: a script counts by its file's stem.
+    """
+
+    module: str
+    name: str
+    file: str
+    line: int
+    sequence: int
+
+
 @dataclass(slots=True)
 class CallRecord:
     """One execution of a traced function (`call`), an `@scope` function (`scope`) or the run itself.
@@ -96,6 +110,7 @@ class CallRecord:
     completed; `parent` is the enclosing record's `ident`. `started` is the sequence number of the
     next call at the moment this one opened. `code` is the deep fingerprint of the function,
     `passed` those of the project's classes and functions that came in with the arguments.
+    `executed` is the run's own: which of the project's functions ran in it, in order.
     """
 
     kind: Kind
@@ -118,6 +133,7 @@ class CallRecord:
     skipped: dict[str, int] = field(default_factory=dict)
     gaps: list[str] = field(default_factory=list)
     duration: float = 0.0
+    executed: list[Executed] = field(default_factory=list)
 
 
 class CodeRecord(NamedTuple):
@@ -258,6 +274,10 @@ class OpenRun:
         self.draws: Callable[[], dict[str, Draw]] = dict
         # What tracers failed to see; goes into the run's own record.
         self.gaps: list[str] = []
+        # Which of the project's functions ran; goes there too.
+        self.executed: list[Executed] = []
+        # Called when the run ends, before its own record is made.
+        self.closing: list[Callable[[OpenRun], None]] = []
         # The run that was open before this one, and goes on when this one ends.
         self.outer: OpenRun | None = None
         self.is_open = True
@@ -493,11 +513,17 @@ def _announce(run: OpenRun) -> None:
 
 
 def _emit_open_frames(run: OpenRun) -> None:
+    for close in run.closing:
+        try:
+            close(run)
+        except Exception as error:  # noqa: BLE001 (a tracer never stops the run)
+            report_failure("the end of the run", error)
     frames = [frame for frame in _stack() if frame.run is run and frame is not run.root]
     for frame in [*frames, run.root]:
         record = frame.record()
         if frame is run.root:
             record.random, record.gaps = run.draws(), run.gaps
+            record.executed = run.executed
         run.recorder.on_call(record)
         frame.run = None
 
@@ -505,6 +531,8 @@ def _emit_open_frames(run: OpenRun) -> None:
 def _forget_run_in_child() -> None:
     # A forked worker (a DataLoader's, say) shares the parent's counters by accident, not by intent.
     global _process_run  # noqa: PLW0603
+    for frame in _stack():
+        frame.run = None  # how a call goes on that the parent began is the parent's to record
     _process_run = None
     _context_run.set(None)
     _frame.set(None)

@@ -20,8 +20,10 @@ from typing import Any, Literal, NamedTuple
 from ato.events import full_key
 
 __all__ = [
+    "DELETED",
     "MISSING",
     "PLAIN",
+    "FileSource",
     "History",
     "Origin",
     "Source",
@@ -56,6 +58,8 @@ class _Missing:
 
 
 MISSING = _Missing()
+
+DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,24 @@ class Source:
         self.reads: list[tuple[str | None, str]] = []
 
 
+class FileSource:
+    """A file that is being read; the lines of its keys are looked for when somebody asks."""
+
+    __slots__ = ("_find", "_lines", "file", "text")
+
+    def __init__(self, text: str, file: str, find: Callable[[], dict[str, int]]) -> None:
+        self.text = text
+        self.file = file
+        self._find = find
+        self._lines: dict[str, int] | None = None
+
+    def origin(self, key: str) -> Origin:
+        """Return the origin of a dotted key."""
+        if self._lines is None:
+            self._lines = self._find()
+        return Origin("file", self.text, self.file, self._lines.get(key))
+
+
 class _Shown(NamedTuple):
     """A value that may change after it was written, as it looked then."""
 
@@ -166,7 +188,8 @@ class _Shown(NamedTuple):
 # What a write leaves behind: key, value, what it replaced, who wrote, the code object and its
 # instruction, and how many keys the view had read. A plain tuple: a named one takes as long to make
 # as all the rest of a write. A finished write, from a pickle or the store, is (key, Write).
-_Entry = tuple[str, object, object, "Source | Origin | None", "CodeType | None", int, int]
+_Writer = Source | Origin | FileSource | None
+_Entry = tuple[str, object, object, _Writer, CodeType | None, int, int]
 _Kept = _Entry | tuple[str, Write]
 
 
@@ -182,7 +205,7 @@ class History:
     def __init__(self, name: str | None = None) -> None:
         self._writes: dict[str, list[_Kept]] = {}
         self.name = name
-        self.source: Source | Origin | None = None
+        self.source: _Writer = None
         self.hint: Callable[[str], str | None] | None = None
 
     def record(self, key: str, value: object, replaced: object) -> None:
@@ -197,7 +220,7 @@ class History:
             replaced = _shown(replaced)
         source = self.source
         entry: _Entry
-        if isinstance(source, Origin):
+        if source is not None and type(source) is not Source:
             entry = (key, value, replaced, source, None, 0, 0)
         else:
             frame: FrameType | None = sys._getframe(1)
@@ -215,7 +238,7 @@ class History:
             writes.append(entry)
 
     @contextmanager
-    def writing(self, source: Source | Origin | None) -> Iterator[None]:
+    def writing(self, source: _Writer) -> Iterator[None]:
         """Attribute the writes inside the block to `source`."""
         before = self.source
         self.source = source
@@ -313,7 +336,7 @@ def explain(key: str, writes: list[Write]) -> str:
     """
     last, earlier = writes[-1], writes[-2::-1]
     the = "the " if last.origin.kind == "cli" else ""
-    verb = "deleted by" if last.type == "deleted" else "set by"
+    verb = "deleted by" if last.type == DELETED else "set by"
     lines = [f"{key} = {last.value_text}", f"  {verb} {the}{last.origin}{_derived(last)}"]
     width = max((len(write.value_text) for write in earlier), default=0)
     lines += [
@@ -376,6 +399,8 @@ def _write(entry: _Kept) -> Write:
     key, value, old, source, code, instruction, read_count = entry
     text, kind = _described(value)
     replaced = None if old is MISSING else _described(old)[0]
+    if isinstance(source, FileSource):
+        source = source.origin(key)
     if isinstance(source, Origin):
         return Write(text, kind, source, replaced)
     file, line = None, None
@@ -385,9 +410,7 @@ def _write(entry: _Kept) -> Write:
         name = "" if code is None or code.co_name == "<module>" else code.co_name
         return Write(text, kind, Origin("code", name, file, line), replaced)
     own = (source.config, key)
-    derived = dict.fromkeys(
-        full_key(*read) for read in source.reads[:read_count] if read != own
-    )
+    derived = dict.fromkeys(full_key(*read) for read in source.reads[:read_count] if read != own)
     return Write(text, kind, Origin(source.kind, source.text, file, line), replaced, tuple(derived))
 
 
@@ -395,7 +418,7 @@ def _described(value: object) -> tuple[str, str]:
     if isinstance(value, _Shown):
         return value.text, value.type
     if value is MISSING:
-        return "(deleted)", "deleted"
+        return "(deleted)", DELETED
     return value_text(value), type(value).__name__
 
 

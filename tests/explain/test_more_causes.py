@@ -168,11 +168,16 @@ def test_traces_in_one_run_only(tmp_path: Path) -> None:
 
 
 def test_a_key_of_a_scope_that_the_logger_was_not_given(tmp_path: Path) -> None:
-    """A key that shares its name with one that was logged shows where it is read."""
+    """Its key carries the scope's name, with the origins of both runs; its namesake stays apart."""
     script = project(tmp_path, TWO_SCOPES)
     script.run("data.rate=0.7")
-    ((factor, subject, _),) = causes(script)
-    assert (factor, subject) == ("config", "rate"), str(script.why())
+    answer = script.why()
+    assert causes(script) == [("config", "data.rate", "proven")], str(answer)
+    change = answer.causes[0].change
+    assert (change.a, change.b) == ("0.5", "0.7")
+    assert str(change.origin_a).startswith("view data_defaults, train.py:")
+    assert change.origin_b == "command line: data.rate=0.7 (argument 1)"
+    assert not answer.also_changed
 
 
 def test_a_changed_part_does_not_make_its_whole_cosmetic(tmp_path: Path) -> None:

@@ -137,6 +137,30 @@ def show(run: str, as_json: bool, db: str | None) -> None:
         print_run(records)
 
 
+@main.command()
+@click.argument("run", metavar="RUN")
+@click.argument("key", metavar="KEY")
+@_json_option
+@_db_option
+@_plain_errors
+def history(run: str, key: str, as_json: bool, db: str | None) -> None:
+    """Show who set a config value of a run, and what lost; of a section, every key below it."""
+    from ato.cli.tables import history_details, print_history  # SQLAlchemy loads
+    from ato.db_routers.sql.reading import load_config, open_store, resolve_run
+
+    engine = open_store(db)
+    try:
+        run_id = resolve_run(engine, run)
+        config = load_config(engine, run_id)
+    finally:
+        engine.dispose()
+    if as_json:
+        details = history_details(run_id, config, key)
+        click.echo(json.dumps(details, indent=2, ensure_ascii=False))
+    else:
+        print_history(run_id, config, key)
+
+
 main.add_command(demo)
 
 

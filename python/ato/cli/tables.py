@@ -11,11 +11,18 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine, select
 
-from ato.db_routers.sql.reading import RunRecords
+from ato.db_routers.sql.reading import RunRecords, key_or_below, key_text, present, writes
 from ato.db_routers.sql.schema import Experiment, MetricKey, MetricSummary
-from ato.provenance import Write
 
-__all__ = ["last_values", "print_run", "run_details", "run_row", "run_table"]
+__all__ = [
+    "history_details",
+    "last_values",
+    "print_history",
+    "print_run",
+    "run_details",
+    "run_row",
+    "run_table",
+]
 
 _STYLES = {"completed": "green", "running": "cyan", "failed": "red", "crashed": "red"}
 
@@ -97,6 +104,7 @@ def run_details(records: RunRecords) -> dict[str, Any]:
         "error": records.error,
         "started": records.start_time,
         "ended": records.end_time,
+        "user": records.user,
         "command": records.command,
         "git_commit": records.git_commit,
         "git_dirty": records.git_dirty,
@@ -104,7 +112,7 @@ def run_details(records: RunRecords) -> dict[str, Any]:
         "value_hash": records.value_hash,
         "config": {
             key: {"value": entry["value"], "history": entry["history"]}
-            for key, entry in records.config.items()
+            for key, entry in present(records.config).items()
         },
         "metrics": series,
         "code": [
@@ -122,7 +130,8 @@ def print_run(records: RunRecords) -> None:
     title = f"run {records.id}" + (f" ({records.name})" if records.name else "")
     console.print(Text.assemble((title, "bold"), f"  project {records.project}, {records.status}"))
     ended = f", ended {records.end_time:%H:%M:%S}" if records.end_time else ""
-    console.print(f"started {records.start_time:%Y-%m-%d %H:%M:%S}{ended}")
+    by = f" by {records.user}" if records.user else ""
+    console.print(f"started {records.start_time:%Y-%m-%d %H:%M:%S}{by}{ended}")
     console.print(f"command {' '.join(records.command)}")
     if records.git_commit:
         dirty = ", with uncommitted changes" if records.git_dirty else ""
@@ -137,14 +146,48 @@ def print_run(records: RunRecords) -> None:
         console.print(f"read {file.path}  BLAKE3 {(file.digest or 'unknown')[:16]}")
 
 
+def history_details(run_id: int, config: dict[str, dict[str, Any]], key: str) -> dict[str, Any]:
+    """The history of a key, or of all below a section, as plain data.
+
+    Raises:
+        UnknownKeyError: the run's config has no such key.
+    """
+    found = key_or_below(run_id, config, key)
+    return {
+        "run": run_id,
+        "keys": {
+            name: {
+                "value": entry.get("value"),
+                "type": entry["type"],
+                "history": [write.to_json() for write in writes(entry)],
+            }
+            for name, entry in found.items()
+        },
+    }
+
+
+def print_history(run_id: int, config: dict[str, dict[str, Any]], key: str) -> None:
+    """Print who set a key, or all below a section, and what lost.
+
+    Raises:
+        UnknownKeyError: the run's config has no such key.
+    """
+    console = _console()
+    for name, entry in key_or_below(run_id, config, key).items():
+        first, *rest = key_text(name, entry).splitlines()
+        console.print(first, style="bold", soft_wrap=True)
+        for line in rest:
+            lost = line.startswith("  over")
+            console.print(line, style="dim" if lost else "cyan", soft_wrap=True)
+
+
 def _config_table(records: RunRecords) -> Table:
     table = Table(box=None, header_style="bold")
     for title in ("config", "value", "set by"):
         table.add_column(title)
-    for key, entry in records.config.items():
-        history = entry["history"] or []
-        origin = str(Write.from_json(history[-1]).origin) if history else ""
-        table.add_row(key, repr(entry["value"]), origin)
+    for key, entry in present(records.config).items():
+        history = writes(entry)
+        table.add_row(key, repr(entry["value"]), str(history[-1].origin) if history else "")
     return table
 
 

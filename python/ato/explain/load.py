@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ato.db_routers.sql.reading import Code, RunRecords
+from ato.db_routers.sql.reading import Code, RunRecords, present
 from ato.events import CallRecord
 from ato.explain.explanation import RunLabel
 from ato.explain.graph import CodeGraph, Key, Root
@@ -38,10 +38,14 @@ class InputFile:
 
 @dataclass
 class Run:
-    """All that the explanation needs of one run."""
+    """All that the explanation needs of one run.
+
+    `deleted` are the entries of keys that had a value before the run opened and have none.
+    """
 
     label: RunLabel
     config: dict[str, dict[str, Any]]
+    deleted: dict[str, dict[str, Any]]
     environment: dict[str, Any]
     graph: CodeGraph
     calls: list[CallRecord]
@@ -67,7 +71,8 @@ def to_run(records: RunRecords) -> Run:
     graph = CodeGraph([_root(code) for code in records.codes if code.units])
     return Run(
         label=RunLabel(records.id, records.name, records.project, records.status, records.error),
-        config=records.config,
+        config=present(records.config),
+        deleted={k: e for k, e in records.config.items() if k not in present(records.config)},
         environment=records.environment,
         graph=graph,
         calls=records.calls,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,8 +14,10 @@ from ato.adict.state import State, state_of
 from ato.adict.tree import build, fill, place
 from ato.exceptions import CommandLineError
 from ato.provenance import MISSING, History, Origin, Source, dotted
-from ato.scope import registry
+from ato.scope import argparse_bridge, registry
+from ato.scope.argparse_bridge import Flag
 from ato.scope.command_line import Assignment, CommandLine
+from ato.scope.terminal import say
 from ato.scope.views import View, plan
 
 if TYPE_CHECKING:
@@ -178,8 +179,8 @@ class Applier:
             lost = last.origin.kind not in ("cli", "code") and last is not given
             if given is not None and lost and last.value_text != given.value_text:
                 _say(
-                    f"{assignment.token} did not last: {key} = {last.value_text} was set after it "
-                    f"by {last.origin}"
+                    f"{assignment.token} did not last: {events.full_key(self.scope.name, key)} = "
+                    f"{last.value_text} was set after it by {last.origin}"
                 )
 
 
@@ -253,10 +254,6 @@ def _set_by(history: History, path: str) -> str:
         below = [key for key in history.keys() if key.startswith(f"{path}.")]  # noqa: SIM118
         write = history.last(below[0]) if below else None
     return f" (set by {write.origin})" if write is not None else ""
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{registry.program_name()}: note: {text}\n")
 
 
 def _a(kind: type) -> str:

@@ -9,10 +9,18 @@ from sqlalchemy import Connection, Engine, column, select, table
 from sqlalchemy.orm import Session
 
 from ato.adict import ADict
-from ato.db_routers.sql.reading import Point, config_values, nearest, points
+from ato.db_routers.sql.reading import (
+    Point,
+    config_values,
+    key_or_below,
+    key_text,
+    no_key,
+    points,
+    writes,
+)
 from ato.db_routers.sql.rows import CALLS
 from ato.db_routers.sql.schema import Artifact, Experiment, Fingerprint
-from ato.exceptions import StoreError, UnknownKeyError
+from ato.exceptions import StoreError
 from ato.fingerprints import value_hex
 from ato.provenance import Write
 
@@ -47,10 +55,15 @@ def history(run: Experiment, key: str) -> list[Write]:
     """See `Experiment.history`."""
     entries = content(run)
     if key not in entries:
-        raise UnknownKeyError(
-            f"the config of run {run.id} has no key {key!r}; {nearest(key, list(entries))}"
-        )
-    return [Write.from_json(write) for write in entries[key].get("history", [])]
+        raise no_key(run.id, key, entries)
+    return writes(entries[key])
+
+
+def explain(run: Experiment, key: str) -> str:
+    """See `Experiment.explain`."""
+    return "\n".join(
+        key_text(name, entry) for name, entry in key_or_below(run.id, content(run), key).items()
+    )
 
 
 def metrics(run: Experiment) -> list[Point]:

@@ -25,13 +25,14 @@ _DEFAULT_LOCATION = "sqlite:///experiments.db"
 def store_location(config: Mapping[str, Any]) -> tuple[str, str]:
     """Project name and address of the store that a config names, or their defaults.
 
-    These are the store's own reads of a config; they do not count as the run's.
+    Of the configs of several scopes by name (`multi.config`), the first that has a section
+    `experiment` is asked. These are the store's own reads of a config; they do not count as the run's.
 
     Raises:
         ConfigTypeError: `experiment` is there and no section.
     """
     with quiet_reads():
-        experiment = _experiment(config)
+        experiment = _experiment(config) or _experiment_of_scopes(config)
         project = experiment.get("project_name")
         location = _branch(experiment, "sql").get("db_path")
     return (
@@ -50,6 +51,15 @@ def _experiment(config: object) -> Mapping[str, Any]:
             "project_name (a text) and sql.db_path (a path or URL)"
         )
     return experiment
+
+
+def _experiment_of_scopes(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    from ato.db_routers.sql.snapshot import scope_name  # the config's own room loads
+
+    if not isinstance(config, Mapping):
+        return {}
+    scopes = (value for name, value in config.items() if scope_name(value) == name)
+    return next((found for scope in scopes if (found := _experiment(scope))), {})
 
 
 def _branch(config: object, name: str) -> Mapping[str, Any]:

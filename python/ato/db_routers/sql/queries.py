@@ -14,7 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from ato.db_routers.sql import details
 from ato.db_routers.sql.engine import explain_failure, write
 from ato.db_routers.sql.opening import project_id
-from ato.db_routers.sql.reading import nearest, resolve_run, status_now
+from ato.db_routers.sql.reading import nearest, present, resolve_run, status_now
 from ato.db_routers.sql.schema import (
     Artifact,
     Experiment,
@@ -223,7 +223,8 @@ def compare(engine: Engine, run_ids: Sequence[int]) -> dict[str, Any]:
     with engine.connect() as connection:
         lasts = [_last_values(connection, run.id) for run in runs]
     configs = [
-        {key: entry.get("value") for key, entry in details.content(run).items()} for run in runs
+        {key: entry.get("value") for key, entry in present(details.content(run)).items()}
+        for run in runs
     ]
     return {
         "runs": [run.id for run in runs],

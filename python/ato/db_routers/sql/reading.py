@@ -30,7 +30,8 @@ from ato.db_routers.sql.schema import (
     Project,
 )
 from ato.events import CallRecord
-from ato.exceptions import UnknownRunError
+from ato.exceptions import UnknownKeyError, UnknownRunError
+from ato.provenance import DELETED, Write, explain, value_text
 
 __all__ = [
     "Code",
@@ -39,12 +40,18 @@ __all__ = [
     "RunRecords",
     "Unit",
     "config_values",
+    "key_or_below",
+    "key_text",
+    "load_config",
     "load_run",
     "nearest",
+    "no_key",
     "open_store",
     "points",
+    "present",
     "resolve_run",
     "status_now",
+    "writes",
 ]
 
 _LATEST = re.compile(r"latest(?:~(\d+))?")
@@ -161,6 +168,24 @@ def load_run(store: Engine | Session, run_id: int) -> RunRecords:
         return _load(store.connection(), run_id)
     with store.connect() as connection:
         return _load(connection, run_id)
+
+
+def load_config(store: Engine, run_id: int) -> dict[str, dict[str, Any]]:
+    """Load a run's config as `schema.Config.content`.
+
+    Raises:
+        UnknownRunError: there is no such run; the message names the nearest.
+    """
+    query = (
+        select(Config.content)
+        .join(Experiment, Experiment.config_id == Config.id)
+        .where(Experiment.id == run_id)
+    )
+    with store.connect() as connection:
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            raise UnknownRunError(_no_run(connection, str(run_id)))
+    return row.content or {}
 
 
 def resolve_run(store: Engine, reference: int | str) -> int:
@@ -367,7 +392,7 @@ def _index_pairs(unit_ids: list[int], edges: dict[int, list[int]]) -> list[tuple
 def config_values(content: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The values of a stored config, nested again along its dotted keys."""
     nested: dict[str, Any] = {}
-    for key, entry in content.items():
+    for key, entry in present(content).items():
         *branches, leaf = key.split(".")
         place: Any = nested
         for name in branches:
@@ -377,6 +402,49 @@ def config_values(content: dict[str, dict[str, Any]]) -> dict[str, Any]:
         else:  # a plain mapping may have both "a" and "a.b"
             nested[key] = _config_value(entry)
     return nested
+
+
+def present(content: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The keys of a stored config that had a value when the run opened, without the deleted ones."""
+    return {key: entry for key, entry in content.items() if entry.get("type") != DELETED}
+
+
+def writes(entry: dict[str, Any]) -> list[Write]:
+    """The history of one key of a stored config, oldest first."""
+    return [Write.from_json(write) for write in entry.get("history") or []]
+
+
+def key_or_below(
+    run_id: int, content: dict[str, dict[str, Any]], key: str
+) -> dict[str, dict[str, Any]]:
+    """The entry of a key, or those of all keys below a branch.
+
+    Raises:
+        UnknownKeyError: there is neither; the message names the nearest.
+    """
+    below = {name: e for name, e in content.items() if name.startswith((f"{key}.", f"{key}["))}
+    if key in content and (key in present(content) or not below):
+        return {key: content[key]}
+    if not below:
+        raise no_key(run_id, key, content)
+    return below
+
+
+def no_key(run_id: int, key: str, content: dict[str, dict[str, Any]]) -> UnknownKeyError:
+    """Make the error for a key that a run's config does not have."""
+    return UnknownKeyError(
+        f"the config of run {run_id} has no key {key!r}; {nearest(key, list(content))}"
+    )
+
+
+def key_text(key: str, entry: dict[str, Any]) -> str:
+    """Say who set a key, and what lost; of a plain mapping's key, that nobody watched."""
+    history = writes(entry)
+    if history:
+        return explain(key, history)
+    return (
+        f"{key} = {value_text(entry.get('value'))}\n  given to the logger; who set it is not known"
+    )
 
 
 def _config_value(entry: dict[str, Any]) -> Any:

@@ -138,6 +138,7 @@ class Config(Base):
     `content` is `{dotted key: {"value", "type", "fingerprint", "history"}}`; `value` is JSON where
     JSON has a form for it, else a text (`type` says what it was); `history` is a list of
     `provenance.Write.to_json()`, oldest first. A secret has `"secret": true`, no value and a keyed digest.
+    A key that was deleted has the type `deleted`, its history and nothing else.
     """
 
     __tablename__ = "configs"
@@ -231,14 +232,26 @@ class Experiment(Base):
         return details.artifacts(self)
 
     def history(self, key: str) -> list[Write]:
-        """Every write of a config key, oldest first, with its origin.
+        """Every write of a config key, oldest first, with its origin; those that lost as well.
+
+        In a program with several scopes a key begins with its scope's name: `data.lr`.
 
         Raises:
-            UnknownKeyError: the config has no such key.
+            UnknownKeyError: the config never had such a key.
         """
         from ato.db_routers.sql import details  # it reads the tables defined here
 
         return details.history(self, key)
+
+    def explain(self, key: str) -> str:
+        """Say in text who set a config key, and what lost; of a branch, every key below it.
+
+        Raises:
+            UnknownKeyError: the config never had such a key.
+        """
+        from ato.db_routers.sql import details  # it reads the tables defined here
+
+        return details.explain(self, key)
 
 
 class MetricKey(Base):

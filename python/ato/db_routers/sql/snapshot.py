@@ -25,12 +25,13 @@ from ato.db_routers.sql.text import as_text
 from ato.events import offered_configs, quiet_reads
 from ato.exceptions import ConfigError, ConfigTypeError, FingerprintError
 from ato.fingerprints import value_hex
-from ato.provenance import Write
+from ato.provenance import DELETED, MISSING, Write
 
 __all__ = [
     "ConfigSnapshot",
     "command_line",
     "git_state",
+    "scope_name",
     "script_folder",
     "snapshot",
     "user_name",
@@ -127,7 +128,7 @@ def user_name() -> str | None:
 
 
 class _Leaf(NamedTuple):
-    """A value of a config, and who wrote it."""
+    """A value of a config, and who wrote it; `MISSING` for a key that was deleted."""
 
     key: str
     value: object
@@ -143,9 +144,9 @@ def _gathered(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[_Leaf]
     scopes: dict[str, Any] = dict(offered_configs())
     if not scopes:
         return config, list(_flat(config))
-    whole = _scope_name(config) in scopes
+    whole = scope_name(config) in scopes
     for value in [config] if whole else config.values():
-        name = _scope_name(value)
+        name = scope_name(value)
         # What was handed over stands for its scope: it may be a copy that was changed since.
         if name in scopes and not state_of(value).prefix:
             scopes[str(name)] = value
@@ -157,7 +158,7 @@ def _gathered(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[_Leaf]
     return {**others, **scopes}, [*own, *leaves]
 
 
-def _scope_name(value: object) -> str | None:
+def scope_name(value: object) -> str | None:
     """The name of the scope to which a config belongs."""
     history = state_of(value).history if isinstance(value, ADict) else None
     return None if history is None else history.name
@@ -165,7 +166,8 @@ def _scope_name(value: object) -> str | None:
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[_Leaf]:
     if isinstance(config, ADict):
-        for key, value in config.to_flat().items():
+        flat = config.to_flat()
+        for key, value in [*flat.items(), *((key, MISSING) for key in _deleted(config, flat))]:
             whole = f"{prefix[:-1]}{key}" if prefix and key.startswith("[") else prefix + key
             yield _Leaf(whole, value, config.history(key))
         return
@@ -177,16 +179,27 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[_Leaf]:
             yield _Leaf(key, value, [])
 
 
+def _deleted(config: ADict, flat: Mapping[str, Any]) -> Iterator[str]:
+    """The keys of a whole config that had a value once; who deleted them may be asked."""
+    state = state_of(config)
+    if state.history is not None and not state.prefix:
+        for key in state.history.keys():  # noqa: SIM118 (a history is no mapping)
+            last = state.history.last(key)
+            if key not in flat and last is not None and last.type == DELETED:
+                yield key
+
+
 def _entry(leaf: _Leaf, secret: bool) -> dict[str, Any]:
     value = leaf.value
-    entry: dict[str, Any] = {"value": MASK if secret else _json_form(value)}
-    entry["type"] = type(value).__name__
-    try:
-        fingerprint = value_hex(value)
-        entry["fingerprint"] = keyed_digest(fingerprint) if secret else fingerprint
-    except FingerprintError as error:
-        entry["fingerprint"] = None
-        entry["gap"] = str(error)
+    entry: dict[str, Any] = {"type": DELETED}
+    if value is not MISSING:
+        entry = {"value": MASK if secret else _json_form(value), "type": type(value).__name__}
+        try:
+            fingerprint = value_hex(value)
+            entry["fingerprint"] = keyed_digest(fingerprint) if secret else fingerprint
+        except FingerprintError as error:
+            entry["fingerprint"] = None
+            entry["gap"] = str(error)
     writes = [write.to_json() for write in leaf.writes]
     # By the key alone: a secret that was set and is gone by now stands in the history as well.
     hidden = is_secret_key(leaf.key)
