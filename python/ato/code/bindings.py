@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import libcst as cst
 
-from ato.code.references import Scope, bind_statements
+from ato.code.references import Scope, bind_statements, dotted
 
 __all__ = [
     "Bound",
+    "attribute_set_by",
     "every_statement",
     "field_name",
     "flat",
@@ -72,7 +73,14 @@ def names_bound_by(node: Any) -> tuple[str, ...]:
     match node:
         case cst.AnnAssign(value=None):
             return ()
-        case cst.Assign() | cst.AnnAssign() | cst.AugAssign() | cst.NamedExpr() | cst.Expr():
+        case (
+            cst.Assign()
+            | cst.AnnAssign()
+            | cst.AugAssign()
+            | cst.NamedExpr()
+            | cst.Expr()
+            | cst.TypeAlias()
+        ):
             bind_statements(scope, [node], walrus=True)
         case cst.For():
             bind_statements(scope, [cst.Del(node.target)], walrus=False)
@@ -96,6 +104,21 @@ def name_mutated_by(node: Any) -> str:
     while isinstance(target, (cst.Attribute, cst.Subscript)):
         target = target.value
     return target.value if isinstance(target, cst.Name) else ""
+
+
+def attribute_set_by(node: Any) -> str:
+    """`Net.rate` for `Net.rate = 1`; empty for a statement that sets no attribute of a name."""
+    match node:
+        case cst.Assign(targets=[cst.AssignTarget(target=cst.Attribute() as target)]):
+            pass
+        case cst.AnnAssign(target=cst.Attribute() as target):
+            pass
+        case cst.AugAssign(target=cst.Attribute() as target):
+            pass
+        case _:
+            return ""
+    path = dotted(target)
+    return path if path.count(".") == 1 else ""
 
 
 def field_name(node: Any) -> str:

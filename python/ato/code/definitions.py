@@ -58,13 +58,15 @@ class Binding:
     """How a module binds a name: functions and classes, a value definition, imports.
 
     `value` holds the assignments and the imports that rename; `assigned` says that there are
-    assignments among them.
+    assignments among them. `attributes` are value definitions of what is set on a function or class
+    from outside of it.
     """
 
     definitions: list[int] = field(default_factory=list)
     value: int | None = None
     assigned: bool = False
     imports: list[list[Any]] = field(default_factory=list)
+    attributes: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import libcst as cst
 
 from ato.code.literals import formatted_text, number, string_value
-from ato.code.references import Scope, bind_statements, dotted
+from ato.code.references import Scope, bind_statements, dotted, imported_by_call, text_of
 
 if TYPE_CHECKING:
     from ato.code.normalise import FilePass
@@ -40,6 +40,9 @@ def _encode_attribute(file: FilePass, node: cst.Attribute) -> Encoding:
     else:
         if _is_super(value):
             _note_super(file, attributes[0])
+        imported = imported_by_call(value)
+        if imported is not None:
+            file.note_import(imported, attributes)
         encoding = file.encode(value)
     for attribute in attributes:
         encoding = ("attribute", encoding, attribute)
@@ -61,21 +64,22 @@ def _note_super(file: FilePass, attribute: str) -> None:
 def _encode_call(file: FilePass, node: cst.Call) -> Encoding:
     name = dotted(node.func)
     if name in _COMPUTED or name.endswith("import_module"):
-        _note_computed(file, name, node.args)
+        _note_computed(file, name, node)
     return ("call", file.encode(node.func), tuple(file.encode(arg) for arg in node.args))
 
 
 _COMPUTED = frozenset({"getattr", "eval", "exec", "globals", "__import__", "import_module"})
 
 
-def _note_computed(file: FilePass, name: str, args: Sequence[cst.Arg]) -> None:
+def _note_computed(file: FilePass, name: str, node: cst.Call) -> None:
     """Follow names that are given as literals; say of the others that they can't be followed."""
+    args = node.args
     if name in ("eval", "exec"):
         file.gap(f"{name}() runs code that cannot be followed")
     elif name == "globals":
         file.gap("globals() may reach names that cannot be followed")
     elif name == "getattr":
-        literal = _literal(args[1]) if len(args) > 1 else None
+        literal = text_of(args[1].value) if len(args) > 1 else None
         chain = dotted(args[0].value) if args else ""
         if literal is None:
             file.gap("getattr() with a computed name")
@@ -83,20 +87,11 @@ def _note_computed(file: FilePass, name: str, args: Sequence[cst.Arg]) -> None:
             first, *rest = chain.split(".")
             file.name(first, (*rest, literal))
     else:
-        literal = _literal(args[0]) if args else None
-        if literal is None:
+        imported = imported_by_call(node)
+        if imported is None:
             file.gap(f"{name}() with a computed name")
-        elif not literal.startswith("."):
-            entry = [0, literal, None, []]
-            if entry not in file.writer.definition.imports:
-                file.writer.definition.imports.append(entry)
-
-
-def _literal(arg: cst.Arg) -> str | None:
-    if isinstance(arg.value, cst.SimpleString):
-        value = string_value(arg.value)
-        return value if isinstance(value, str) else None
-    return None
+        else:
+            file.note_import(imported, [])
 
 
 def _encode_arg(file: FilePass, node: cst.Arg) -> Encoding:

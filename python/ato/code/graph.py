@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ato.code.digests import deep_digest, logic_digest
 from ato.code.model import UnitKind
 from ato.code.modules import Module
 
-__all__ = ["Key", "Node", "State", "deep_digests", "reachable"]
+__all__ = ["Decoration", "Key", "Node", "State", "deep_digests", "reachable"]
 
 Key = tuple[str, str]  # (module, qualified name)
 
@@ -21,6 +22,14 @@ class State:
     name: str
     closure: bool
     get: Callable[[], object]
+
+
+class Decoration(NamedTuple):
+    """A decorator over a unit: its encoding's digest, the name it calls, and the unit that is."""
+
+    logic: str
+    callee: str
+    unit: Key | None
 
 
 @dataclass(eq=False)
@@ -42,7 +51,7 @@ class Node:
     text: dict[tuple[str, int, int], str] = field(default_factory=dict)
     normalised: dict[tuple[str, int, int], str] = field(default_factory=dict)
     contents: set[str] = field(default_factory=set)
-    decorators: dict[str, Key | None] = field(default_factory=dict)
+    decorators: dict[tuple[str, int, int, int], Decoration] = field(default_factory=dict)
     edges: dict[tuple[str, Key], bool] = field(default_factory=dict)
     distributions: set[str] = field(default_factory=set)
     gaps: set[str] = field(default_factory=set)
@@ -66,19 +75,21 @@ class Node:
         if self.told_by is not None:
             return self.told_by
         places = sorted(self.parts)
-        uncovered = sorted(
-            logic for logic, callee in self.decorators.items() if self._counts(callee)
+        # Which decorators stand over it, and in which order, is the function's own.
+        decorators = tuple(
+            decorator.logic if self._counts(decorator.unit) else ("seen", decorator.callee)
+            for _, decorator in sorted(self.decorators.items())
         )
-        if len(places) == 1 and not uncovered and not self.contents:
+        if len(places) == 1 and not decorators and not self.contents:
             return self.parts[places[0]]
         own = tuple(self.parts[place] for place in places)
-        return logic_digest(("unit", own, tuple(uncovered), tuple(sorted(self.contents))))
+        return logic_digest(("unit", own, decorators, tuple(sorted(self.contents))))
 
-    def _counts(self, callee: Key | None) -> bool:
+    def _counts(self, unit: Key | None) -> bool:
         """A decorator whose wrapper was met is seen there, with its arguments in the closure."""
-        if callee is None:
+        if unit is None:
             return True
-        module, name = callee
+        module, name = unit
         wrappers = [key for label, key in self.edges if label == "wrapper"]
         return not any(
             key[0] == module and (key[1] == name or key[1].startswith(f"{name}."))

@@ -21,6 +21,7 @@ __all__ = [
     "has_source",
     "is_data",
     "is_state",
+    "mangled",
     "name_of",
 ]
 
@@ -90,6 +91,13 @@ def global_value(namespace: dict[str, Any], name: str) -> object:
 def name_of(value: Any) -> str:
     """How a callable calls itself."""
     return str(getattr(value, "__qualname__", type(value).__qualname__))
+
+
+def mangled(class_name: str, attribute: str) -> str:
+    """The name under which a class keeps a private attribute: `_Net__rate`."""
+    if not attribute.startswith("__") or attribute.endswith("__"):
+        return attribute
+    return f"_{class_name.rpartition('.')[2].lstrip('_')}{attribute}"
 
 
 def has_source(value: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ato.code.definitions import Definition
 from ato.code.graph import Node
-from ato.code.held import has_source
+from ato.code.held import has_source, mangled
 from ato.code.kinds import is_ato, is_builtin, wrapped_by_ato
 from ato.code.modules import MISSING, Module
 from ato.code.source import Source
@@ -50,10 +50,8 @@ class Names:
         elif binding.definitions:
             self._follow_definition(node, label, module, binding.definitions, value, at_call)
         elif binding.imports:
-            target = binding.imports[-1]
-            self.follow_import(
-                node, label, module, (target[0], target[1], target[2]), attributes, at_call
-            )
+            for target in _taken(module, binding.imports, value):
+                self.follow_import(node, label, module, target, attributes, at_call)
         elif value is not MISSING:
             self._follow_unstated(node, label, module, name, attributes, value, at_call)
 
@@ -142,6 +140,12 @@ class Names:
                 node.gaps.add(f"{name}: it has no source to follow")
                 return
             if not is_module and self.walk.modules.named(submodule) is None:
+                if module is not None and module.knows("__getattr__"):
+                    self.follow(node, module, "__getattr__", at_call, label)
+                    node.gaps.add(
+                        f"{node.key[0]}.{node.key[1]}: what {name}.__getattr__() returns for "
+                        f"{attribute!r} cannot be followed"
+                    )
                 return  # not bound: the name in the caller's own logic is all there is
             name = submodule
 
@@ -155,7 +159,8 @@ class Names:
         through_super: bool,
     ) -> None:
         """Follow `self.name` and `super().name` through the class, as far as that is known."""
-        label = f"{'super' if through_super else 'self'}.{attribute}"
+        itself = node.key == (module.name, f"{class_name}.{attribute}") and not through_super
+        label = "own name" if itself else f"{'super' if through_super else 'self'}.{attribute}"
         klass = module.lookup(class_name)
         if not isinstance(klass, type):
             self._follow_static_member(node, module, source, f"{class_name}.{attribute}", label)
@@ -166,13 +171,13 @@ class Names:
         elif self.walk.receiver is not None and issubclass(self.walk.receiver, klass):
             line = self.walk.receiver.__mro__
         for owner in line:
-            if attribute not in vars(owner):
+            if mangled(class_name, attribute) not in vars(owner):
                 continue
             home = self.walk.module_of_class(owner)
             if home is None or self.walk.origin_of_class(home, owner) != "project":
                 self.walk.external(node, owner.__module__)
                 return
-            value = vars(owner)[attribute]
+            value = vars(owner)[mangled(class_name, attribute)]
             stated = _member_definition(home, owner, attribute)
             if stated is not None and stated[1].kind == "value":
                 node.link(label, self.walk.attribute(home, *stated, value))
@@ -187,6 +192,26 @@ class Names:
         for definition in definitions:
             if definition.name == qualified:
                 node.link(label, self.walk.static(module, source, definition))
+
+
+def _taken(
+    module: Module, imports: list[list[Any]], value: Any
+) -> list[tuple[int, str, str | None]]:
+    """Of several imports of one name (`try: … except ImportError: …`), those that bound it."""
+    targets = [(level, name, attribute) for level, name, attribute in imports]
+    if len(targets) > 1 and value is not MISSING:
+        bound = [target for target in targets if _imported(module, *target) is value]
+        if bound:
+            return bound
+    return targets[-1:]
+
+
+def _imported(module: Module, level: int, name: str, attribute: str | None) -> Any:
+    absolute = module.absolute(level, name)
+    loaded = sys.modules.get(absolute, MISSING)
+    if attribute is None or loaded is MISSING:
+        return loaded
+    return vars(loaded).get(attribute, MISSING)
 
 
 def _member_definition(

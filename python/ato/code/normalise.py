@@ -15,6 +15,7 @@ import libcst as cst
 
 from ato.code.bindings import (
     Bound,
+    attribute_set_by,
     every_statement,
     field_name,
     flat,
@@ -101,17 +102,27 @@ class FilePass:
     def describe(self) -> FileDefinitions:
         bind_statements(self.scope, self.tree.body, self.walrus)
         blocks = self.collect(self.tree.body)
+        named = {node.name.value for node in blocks}
+        set_outside: dict[str, list[Bound]] = {}
         for name, mutated_by in self.mutations:
             # `TABLE[0] = 1` belongs to the module's own TABLE, `os.environ["A"] = "1"` to no name.
             if name in self.value_statements:
                 self.mutating.add(id(mutated_by.statement))
                 self.value_statements[name].append(mutated_by)
+            elif name in named and (attribute := attribute_set_by(mutated_by.statement)):
+                # `Net.rate = 1` belongs to the class or function, as an attribute of its own.
+                self.mutating.add(id(mutated_by.statement))
+                set_outside.setdefault(attribute, []).append(mutated_by)
         self.ato_names = _names_from_ato(self.bindings, self.value_statements)
         for node in blocks:
             index = self.define_block(node, node.name.value)
             self.binding(node.name.value).definitions.append(index)
         for name, bound_by in self.value_statements.items():
             self.binding(name).value = self.define_value(name, name, bound_by)
+        for attribute, bound_by in set_outside.items():
+            name = attribute.partition(".")[0]
+            index = self.define_value(attribute, name, bound_by)
+            self.binding(name).attributes.append(index)
         module = self.define_module()
         rebound = self.layout.global_names()
         return FileDefinitions(self.definitions, self.bindings, self.stars, module, rebound)
@@ -337,10 +348,7 @@ class FilePass:
         if scope.kind == "class":
             return ("member", name)
         if name in scope.imports:
-            definition = writer.definition
-            entry = [*scope.imports[name], list(attributes)]
-            if entry not in definition.imports:
-                definition.imports.append(entry)
+            self.note_import(scope.imports[name], attributes)
         if attributes and name == scope.receiver:
             self.member(scope.class_name, attributes[0], through_super=False)
         if scope.owner is writer:
@@ -368,6 +376,12 @@ class FilePass:
         references = self.writer.definition.references
         if chain not in references:
             references.append(chain)
+
+    def note_import(self, target: ImportTarget, attributes: Sequence[str]) -> None:
+        """Note that a module is imported here, and which of its attributes is used."""
+        entry = [*target, list(attributes)]
+        if entry not in self.writer.definition.imports:
+            self.writer.definition.imports.append(entry)
 
     def member(self, class_name: str | None, attribute: str, through_super: bool) -> None:
         entry = [class_name, attribute, through_super]

@@ -8,7 +8,18 @@ from typing import Any, Literal
 
 import libcst as cst
 
-__all__ = ["ImportTarget", "Scope", "bind_statements", "children", "dotted", "import_targets"]
+from ato.code.literals import string_value
+
+__all__ = [
+    "ImportTarget",
+    "Scope",
+    "bind_statements",
+    "children",
+    "dotted",
+    "import_targets",
+    "imported_by_call",
+    "text_of",
+]
 
 # (level, module, name): `from ..a import b` is (2, "a", "b"), `import a.b as c` is (0, "a.b", None).
 ImportTarget = tuple[int, str, str | None]
@@ -115,6 +126,28 @@ def import_targets(node: cst.Import | cst.ImportFrom) -> Iterator[tuple[str, Imp
         yield dotted(alias.asname.name) if alias.asname else name, (level, module, name)
 
 
+def text_of(node: cst.BaseExpression) -> str | None:
+    """The text of a plain string literal; `None` for anything else."""
+    if not isinstance(node, cst.SimpleString):
+        return None
+    value = string_value(node)
+    return value if isinstance(value, str) else None
+
+
+def imported_by_call(node: cst.CSTNode) -> ImportTarget | None:
+    """What `import_module("data")` or `__import__("data")` brings in, if the name is a literal."""
+    if not isinstance(node, cst.Call) or not node.args:
+        return None
+    function = dotted(node.func)
+    name = text_of(node.args[0].value)
+    if not name or not (function == "__import__" or function.endswith("import_module")):
+        return None
+    module = name.lstrip(".")
+    if function == "__import__":
+        module = module.partition(".")[0]  # `__import__("a.b")` is `a`
+    return len(name) - len(name.lstrip(".")), module, None
+
+
 def bind_statements(scope: Scope, body: Iterable[cst.CSTNode], walrus: bool) -> None:
     """Collect into `scope` the names that the statements of a block bind.
 
@@ -158,8 +191,11 @@ def _bind(scope: Scope, node: Any, walrus: bool) -> None:
 def _bind_targets(scope: Scope, node: Any) -> None:
     match node:
         case cst.Assign():
+            imported = imported_by_call(node.value)
             for target in node.targets:
                 _bind_target(scope, target.target)
+                if imported is not None and isinstance(target.target, cst.Name):
+                    scope.imports[target.target.value] = imported
         case cst.AnnAssign() | cst.AugAssign() | cst.For() | cst.Del():
             _bind_target(scope, node.target)
         case cst.With():

@@ -12,7 +12,7 @@ from typing import Any
 from ato.code.bytecode import digest_code, loaded_names, qualified_name
 from ato.code.definitions import Definition
 from ato.code.digests import logic_digest, plain_digest
-from ato.code.graph import Key, Node, State
+from ato.code.graph import Decoration, Key, Node, State
 from ato.code.held import (
     MADE_BY_PYTHON,
     PLAIN_CONTAINERS,
@@ -25,6 +25,7 @@ from ato.code.held import (
     has_source,
     is_data,
     is_state,
+    mangled,
     name_of,
 )
 from ato.code.kinds import (
@@ -329,7 +330,9 @@ class Walk:
                 nested = source.definitions.definitions[index]
                 name = nested.name.rpartition(".")[2]
                 stated.add(name)
+                name = mangled(klass.__qualname__, name)
                 self._class_member(node, module, source, nested, members.get(name, MISSING))
+                stated.add(name)
         for name, value in members.items():
             if name not in stated and has_source(value):
                 self.reach(node, name, value)
@@ -402,7 +405,13 @@ class Walk:
                 node.link(f"nested {number}", self.static(module, source, nested))
         if definition.kind == "class" and source.definitions is not None and fn is None:
             self._place_members(node, module, source, definition)
-        self._decorators(node, module, definition)
+        self._decorators(node, module, definition, place)
+        if definition.kind in ("function", "class") and source.definitions is not None:
+            for index in module.binding(definition.name).attributes:
+                attribute = source.definitions.definitions[index]
+                own = getattr(module.lookup(definition.name), "__dict__", {})
+                held = own.get(attribute.name.partition(".")[2], MISSING)
+                node.link(attribute.name, self.attribute(module, source, attribute, held))
 
     def _place_members(
         self, node: Node, module: Module, source: Source, definition: Definition
@@ -414,8 +423,10 @@ class Walk:
             nested = source.definitions.definitions[index]  # type: ignore[union-attr]
             node.link(nested.name.rpartition(".")[2], self.static(module, source, nested))
 
-    def _decorators(self, node: Node, module: Module, definition: Definition) -> None:
-        for decorator in definition.decorators:
+    def _decorators(
+        self, node: Node, module: Module, definition: Definition, place: tuple[str, int, int]
+    ) -> None:
+        for number, decorator in enumerate(definition.decorators):
             root = decorator.callee.partition(".")[0]
             value = module.value(root) if root else MISSING
             if decorator.from_ato or (value is not MISSING and is_ato(value)):
@@ -428,7 +439,15 @@ class Walk:
                 target = (level, name, attribute)
                 self.names.follow_import(node, label, module, target, after, at_call=False)
             made = [key for at, key in node.edges if at == label]
-            node.decorators[decorator.logic] = made[0] if made else None
+            node.decorators[*place, number] = Decoration(
+                decorator.logic, decorator.callee, made[0] if made else None
+            )
+        value = module.lookup(definition.name)
+        if definition.decorators and isinstance(value, FunctionType) and not is_ato(value):
+            # A decorator that does not say what it wraps: what it made stands under the name.
+            wrapper = self.function(node, value)
+            if wrapper is not None and wrapper is not node:
+                node.link("wrapper", wrapper)
 
     # Values
 
