@@ -18,7 +18,8 @@ mapping keeps working:
     │   └── CommandLineError       (ValueError)
     ├── FingerprintError           a value that has no fingerprint
     │   ├── UnsupportedValueError  (TypeError)
-    │   └── DepthError             (ValueError)
+    │   ├── DepthError             (ValueError)
+    │   └── SketchError            (ValueError)
     ├── TraceError                 what a tracer is asked to do
     │   ├── ScheduleError          (ValueError)
     │   └── NotAModuleError        (TypeError)
@@ -103,6 +104,10 @@ class UnsupportedValueError(FingerprintError, TypeError):
 
 class DepthError(FingerprintError, ValueError):
     """A value is nested deeper than 1,000 levels; the message has the path."""
+
+
+class SketchError(FingerprintError, ValueError):
+    """Two sketches cannot be compared, or a text is no sketch."""
 
 
 class TraceError(AtoError):
