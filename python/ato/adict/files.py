@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import ast
 import runpy
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 from ato import formats, xyz
+from ato.adict.merge import refuse_frozen
 from ato.adict.node import Node
-from ato.adict.state import get_or, state_of
-from ato.adict.tree import fill, place
+from ato.adict.state import Branch, get_or, set_raw, state_of
+from ato.adict.tree import build, fill, place
 from ato.compose.reading import read_data_file, require_file
 from ato.exceptions import ConfigFileError
 from ato.formats import Loaded
-from ato.provenance import History, Origin, Source, Write, dotted, shown_path, value_text
+from ato.provenance import (
+    MISSING,
+    PLAIN,
+    FileSource,
+    History,
+    Origin,
+    Source,
+    Write,
+    dotted,
+    shown_path,
+    value_text,
+)
 from ato.whole_file import write_whole
 
 __all__ = ["fill_composed", "merge_file", "read_file", "write_file"]
@@ -47,28 +61,63 @@ def write_file(config: Mapping[Any, Any], file: Path) -> None:
 
 
 def merge_file(node: Node, loaded: Loaded, file: Path) -> None:
-    """Merge what a file holds deeply into `node`; every write names the line that made it."""
-    _merge(node, loaded.value, loaded, shown_path(str(file.absolute())), ())
+    """Merge what a file holds deeply into `node`; every write names the line that made it.
 
-
-def _merge(
-    node: Node, values: Mapping[Any, Any], loaded: Loaded, name: str, path: tuple[str, ...]
-) -> None:
-    history = state_of(node).history
+    Raises:
+        FrozenConfigError: a part that the file would change is frozen; nothing is changed then.
+    """
+    refuse_frozen(node, loaded.value)
+    state = state_of(node)
+    history = state.history
     assert history is not None, "a config that loads a file has a history"
     loader = history.source
     by = f"view {loader.text}" if type(loader) is Source else ""
+    name = shown_path(str(file.absolute()))
+    lines = partial(_named_lines, loaded, state.prefix)
+    with history.writing(FileSource(by, name, lines)):
+        _merge(node, loaded.value, history)
+
+
+def _merge(node: Branch, values: Mapping[Any, Any], history: History) -> None:
+    state = state_of(node)
+    prefix = state.prefix
     for key, value in values.items():
-        below = (*path, str(key))
-        origin = Origin("file", by, name, loaded.line(below))
-        with history.writing(origin):
-            if isinstance(value, Mapping) and value:
-                if not isinstance(get_or(node, key), Node):
-                    node[key] = {}
-            else:
-                node[key] = value
-        if isinstance(value, Mapping) and value:
-            _merge(dict.__getitem__(node, key), value, loaded, name, below)
+        old = get_or(node, key, MISSING)
+        if type(value) in PLAIN and (old is MISSING or type(old) in PLAIN):
+            # What `node[key] = value` does, without asking again for each of thousands of keys.
+            set_raw(node, key, value)
+            history.record(dotted(prefix, key), value, old)
+        elif isinstance(value, Mapping) and value:
+            if not isinstance(old, Branch):
+                if old is not MISSING:
+                    del node[key]
+                # An empty branch, which is no write: its leaves are.
+                old = build((), dotted(prefix, key), state)
+                set_raw(node, key, old)
+            _merge(old, value, history)
+        else:
+            node[key] = value
+
+
+def _named_lines(loaded: Loaded, prefix: str) -> dict[str, int]:
+    """The lines of a file's keys by dotted path, as the history of a config calls them."""
+    found: dict[str, int] = {}
+    _name_lines(loaded.value, prefix, loaded, (), found)
+    return found
+
+
+def _name_lines(
+    value: Any, name: str, loaded: Loaded, path: tuple[str, ...], found: dict[str, int]
+) -> None:
+    line = loaded.line(path)
+    if line is not None:
+        found[name] = line
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _name_lines(item, dotted(name, key), loaded, (*path, str(key)), found)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _name_lines(item, f"{name}[{index}]", loaded, (*path, str(index)), found)
 
 
 def fill_composed(
@@ -115,7 +164,21 @@ def _note_origins(
 
 def _run_python(file: Path) -> Loaded:
     """Execute a config written in Python; its variables are the config."""
-    names = runpy.run_path(str(file))
+    try:
+        names = runpy.run_path(str(file))
+    except SyntaxError as error:
+        raise ConfigFileError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+    except (Exception, SystemExit) as error:
+        line = next(
+            (
+                step.lineno
+                for step in traceback.extract_tb(error.__traceback__)[::-1]
+                if step.filename == str(file)
+            ),
+            None,
+        )
+        where = file if line is None else f"{file}:{line}"
+        raise ConfigFileError(f"{where}: {type(error).__name__}: {error}") from error
     values = {
         key: value
         for key, value in names.items()
