@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import copy
 import copyreg
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from ato import diff as diff_room
 from ato import formats, xyz
-from ato.adict.files import merge_file, read_file, write_file
+from ato.adict.files import fill_composed, merge_file, read_file, write_file
 from ato.adict.merge import add_absent, merge, merge_like_mm
-from ato.adict.node import Node, attached, handed_out, pairs, report_below, report_own, reserve, unknown_key
+from ato.adict.node import (
+    Node,
+    attached,
+    handed_out,
+    pairs,
+    report_below,
+    report_own,
+    reserve,
+    unknown_key,
+)
 from ato.adict.state import (
     DEFROSTABLE,
     FOR_GOOD,
@@ -25,9 +34,10 @@ from ato.adict.state import (
 )
 from ato.adict.tree import blank, fill, nodes, place
 from ato.adict.structure import structure_hash, structure_text
+from ato.compose.folders import OnMissing, compose_folder
 from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
 from ato.fingerprints import value_hex
-from ato.provenance import MISSING, PLAIN, History, Write, dotted
+from ato.provenance import MISSING, PLAIN, History, Origin, Write, dotted
 
 __all__ = ["ADict"]
 
@@ -70,6 +80,63 @@ class ADict(Node):
     def from_file(cls, path: str | Path) -> Self:
         """Read a config file; see `load`. A `.py` file is executed."""
         return cls().load(path)
+
+    @classmethod
+    def compose_hierarchy(
+        cls,
+        root: str | Path,
+        config_filename: str = "config",
+        select: Mapping[str, str | Sequence[str] | None] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        required: Iterable[str] = (),
+        on_missing: OnMissing = "error",
+    ) -> Self:
+        """Compose a folder of config files, as Hydra does.
+
+        A subfolder is a group, a file in it a choice: `model/resnet50.yaml` is merged deeply at
+        the key `model`, or where its header (`# @package _global_`, or a key `"@package"`) says.
+        The files' `defaults:` lists are honoured (`ato.compose.defaults` shows what they can say),
+        and interpolations (`${model.lr}`, `${.lr}`, `${oc.env:HOME,/root}` and OmegaConf's other
+        resolvers) are resolved. Every value has the file and line it comes from, and the entry
+        that chose the file.
+
+        Where Hydra differs: a selected group that no defaults list has is merged after them all
+        (there `+group=choice`); an override may add a key (there `++key=value`); a `???` that is
+        left is reported at once; a date in YAML is a date; groups below `hydra/` and the key
+        `hydra` configure Hydra itself and are left out.
+
+        Args:
+            root: the folder; no path leads out of it.
+            config_filename: the file to begin with, with or without its extension: .json .yaml
+                .yml .toml .xyz; a file that stands there in two formats is an error.
+            select: group → choice, choices, or None for none; `'group@package'` and, to delete an
+                entry, `'~group'` as in Hydra.
+            overrides: dotted key → value, merged last; mappings deeply. `'~key'` removes it.
+            required: dotted keys that the result must have.
+            on_missing: whether missing files, required keys and values are an `'error'`, `'warn'`
+                or `'ignore'`.
+
+        Raises:
+            MissingFileError: a file that was asked for; the message has the choices there are.
+            UnknownKeyError: a required key, or one that an interpolation refers to.
+            ConfigFileError: a file cannot be read, or files choose or refer in a circle.
+            ConfigValueError: a value is still `???`.
+        """
+        return cls._composed(
+            *compose_folder(
+                root, config_filename, select or {}, overrides or {}, required, on_missing
+            )
+        )
+
+    @classmethod
+    def _composed(
+        cls,
+        values: Mapping[Any, Any],
+        origins: Mapping[tuple[str, ...], Origin | Sequence[Write]],
+    ) -> Self:
+        config = cls()
+        fill_composed(config, values, origins)
+        return config
 
     # ---------------------------------------------------------------- reading
 

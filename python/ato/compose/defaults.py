@@ -60,9 +60,11 @@ class Entry:
     def shown(self) -> str:
         """The entry as it is written."""
         if self.group is None:
-            return str(self.choice)
+            return str(self.choice).lstrip("/")
         package = f"@{self.package}" if self.package else ""
-        return f"{self.group}{package}: {'null' if self.choice is None else self.choice}"
+        return (
+            f"{self.group.lstrip('/')}{package}: {'null' if self.choice is None else self.choice}"
+        )
 
     @property
     def name(self) -> str | None:
@@ -121,6 +123,7 @@ class Step:
     path: str
     package: str
     by: Entry
+    primary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,9 @@ class Tree(Protocol):
 
     def options(self, group: str) -> list[str]:
         """Return the names of the files in a group."""
+
+    def groups(self) -> list[str]:
+        """Return the names of all groups."""
 
     def missing(self, message: str) -> None:
         """Report a file that is missing, which may be an error."""
@@ -231,7 +237,10 @@ class Choices:
         if source is None:
             if name == MANDATORY or not entry.optional:
                 self._missing(entry, primary)
-            return []
+            if not primary:
+                return []
+            # Where that is no error, the selected groups are the config.
+            source = Source([], None)
         if entry.path in self._chain:
             chain = " → ".join([*self._chain[self._chain.index(entry.path) :], entry.path])
             raise ConfigFileError(f"{entry.place}: defaults lists in a circle: {chain}")
@@ -244,7 +253,7 @@ class Choices:
     def _with_defaults(
         self, entry: Entry, source: Source, interpolated: bool, primary: bool
     ) -> list[Step]:
-        own = Step(entry.path, entry.at_package(), entry)
+        own = Step(entry.path, entry.at_package(), entry, primary)
         items = list(source.defaults)
         if not any(item.is_self for item in items):
             items.append(Entry(None, _SELF))
@@ -272,6 +281,8 @@ class Choices:
 
     def _chosen(self, item: Entry, interpolated: bool) -> Iterator[list[Step] | Entry]:
         if isinstance(item.choice, list):
+            if self._is_deleted(item):
+                return
             for option in reversed(item.choice):
                 if is_interpolation(option):
                     raise ConfigFileError(
@@ -346,6 +357,9 @@ class Choices:
     def _missing(self, entry: Entry, primary: bool) -> None:
         options = self.tree.options(entry.folder)
         there = f"; there is {', '.join(options)}" if options else ""
+        groups = [] if options else difflib.get_close_matches(entry.folder, self.tree.groups(), 1)
+        if groups:
+            there = f"; did you mean the group {groups[0]!r}?"
         if entry.name == MANDATORY:
             self.tree.missing(
                 f"{entry.place}: {entry.key!r} must be chosen: select={{{entry.key!r}: …}}{there}"

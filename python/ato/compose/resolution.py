@@ -15,7 +15,7 @@ from ato.compose.interpolation import evaluate, evaluate_element, is_interpolati
 from ato.exceptions import ConfigError, ConfigFileError, ConfigValueError, UnknownKeyError
 from ato.provenance import dotted
 
-__all__ = ["MANDATORY", "Path", "Resolution", "dotted_path", "unknown_path"]
+__all__ = ["MANDATORY", "Path", "Resolution", "dotted_path", "is_mandatory", "unknown_path"]
 
 # What OmegaConf writes for a value that must be given and was not yet.
 MANDATORY = "???"
@@ -57,10 +57,10 @@ class Resolution:
         if path in self._values:
             return self._values[path]
         raw = self._raw(path)
+        # Apart from reading the text: below what it leads to, it may be referred to.
         target = self.follow(path) if is_interpolation(raw) else None
-        # Not while the text itself is read: below what it leads to, it may be referred to.
         with self._entered(path, "value"):
-            if target is not None or is_interpolation(raw):
+            if is_interpolation(raw):
                 found: Any = self.plain(target)
             elif isinstance(raw, dict):
                 found = {key: self.value((*path, key)) for key in raw}
@@ -249,7 +249,7 @@ class _At:
 
     def _is_mandatory(self, found: Any) -> bool:
         # Unresolved: to resolve all that stands below here could lead back to this very place.
-        return bool(isinstance(found, _Found) and self.resolution._raw(found.path) == MANDATORY)
+        return isinstance(found, _Found) and is_mandatory(self.resolution._raw(found.path))
 
 
 # Those that OmegaConf brings along.
@@ -262,6 +262,11 @@ _RESOLVERS: dict[str, Callable[..., Any]] = {
     "oc.dict.keys": _At.dict_keys,
     "oc.dict.values": _At.dict_values,
 }
+
+
+def is_mandatory(value: object) -> bool:
+    """Whether a value is the mark that it must still be given."""
+    return isinstance(value, str) and value == MANDATORY
 
 
 def dotted_path(path: Path) -> str:

@@ -1,0 +1,266 @@
+"""A folder of config files as one config: groups, choices, defaults lists, interpolations."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ato.compose.defaults import Choices, Source, Step, checked_choice, read_defaults
+from ato.compose.layers import Layers, OriginOf
+from ato.compose.reading import EXTENSIONS, read_data_file
+from ato.compose.resolution import MANDATORY, dotted_path, is_mandatory, unknown_path
+from ato.exceptions import (
+    ConfigError,
+    ConfigFileError,
+    ConfigTypeError,
+    ConfigValueError,
+    MissingFileError,
+    UnknownKeyError,
+)
+from ato.formats import Loaded
+from ato.provenance import MISSING, Origin, Write, caller, shown_path
+
+__all__ = ["OnMissing", "compose_folder"]
+
+OnMissing = Literal["error", "warn", "ignore"]
+
+_HEADER = re.compile(r"\s*#\s*@package\s+(\S+)\s*$")
+_PACKAGE_KEY = "@package"
+_EXTENSIONS_TEXT = " ".join(EXTENSIONS)
+_ITEM = re.compile(r"(\s*)-(?=\s)")
+
+
+def compose_folder(
+    root: str | Path,
+    config_filename: str,
+    select: Mapping[str, str | Sequence[str] | None],
+    overrides: Mapping[str, Any],
+    required: Iterable[str],
+    on_missing: OnMissing,
+) -> tuple[dict[Any, Any], dict[tuple[str, ...], list[Write]]]:
+    """Compose a folder of config files; see `ADict.compose_hierarchy`.
+
+    Returns:
+        the plain values, and for the path of each leaf the writes to it, oldest first.
+    """
+    if on_missing not in get_args(OnMissing):
+        raise ConfigValueError(f"on_missing is 'error', 'warn' or 'ignore', not {on_missing!r}")
+    if isinstance(required, str):
+        raise ConfigTypeError(f"required is a list of keys, not the text {required!r}")
+    folder = _Folder(Path(root), on_missing, Origin("code", "", *caller()))
+    layers = Layers()
+    for step in folder.steps(config_filename, select):
+        file = folder.load(step.path, step.by.place)
+        if file is not None:
+            layers.merge(file.values, file.origins(step), _keys(step.package))
+    # What configures Hydra itself is no part of the program's config.
+    layers.delete(("hydra",))
+    for name, value in overrides.items():
+        _override(layers, name, value, Origin("code", "overrides", *caller()))
+    for path in layers.mandatory():
+        place, name = layers.place(path), dotted_path(path)
+        folder.report(
+            ConfigValueError(
+                f"{place}: {name} is {MANDATORY} and was not given: overrides={{{name!r}: …}}"
+            )
+        )
+    values, writes = layers.resolved()
+    for name in required:
+        value = _at(values, name)
+        if value is MISSING or is_mandatory(value):
+            before = f"{folder.place}: the required key {name!r} is missing: "
+            still = UnknownKeyError(f"{before}it is {MANDATORY}")
+            folder.report(unknown_path(values, name, before) if value is MISSING else still)
+    return values, writes
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of the folder as it was read."""
+
+    name: str
+    values: dict[Any, Any]
+    loaded: Loaded
+    source: Source
+
+    def origins(self, step: Step) -> OriginOf:
+        """Return what gives the origin of each path: the line, and the entry that chose the file."""
+        by = "" if step.primary else f"{step.by.shown} ({step.by.place})"
+        loaded, name = self.loaded, self.name
+        return lambda path: Origin("file", by, name, loaded.line(path))
+
+
+class _Folder:
+    """The files below a root, each read once."""
+
+    def __init__(self, root: Path, on_missing: OnMissing, origin: Origin) -> None:
+        self.root = root
+        self.on_missing = on_missing
+        self.origin = origin
+        self.place = origin.place
+        self._files: dict[str, _File | None] = {}
+
+    def steps(self, primary: str, select: Mapping[str, str | Sequence[str] | None]) -> list[Step]:
+        """Return the files to merge. A selection that no defaults list has comes after them all."""
+        selected: dict[str, str | list[str] | None] = {}
+        deleted: dict[str, str | None] = {}
+        for key, given in select.items():
+            choice = checked_choice(key, given, self.place)
+            if key.startswith("~"):
+                deleted[key[1:]] = choice if isinstance(choice, str) else None
+            else:
+                selected[key.lstrip("+")] = choice
+        primary = self._stem(primary)
+        appended: list[str] = []
+        while True:
+            choices = Choices(self, selected, self.place, deleted, appended)
+            steps = choices.steps(primary)
+            unused = choices.unused()
+            if not unused:
+                return steps
+            appended += unused
+
+    def source(self, path: str, place: str) -> Source | None:
+        """Return a file's defaults list and header, or None where there is no such file."""
+        file = self.load(path, place)
+        return None if file is None else file.source
+
+    def load(self, path: str, place: str) -> _File | None:
+        """Read the file at `path` below the root, given without its extension.
+
+        Raises:
+            ConfigFileError: it leaves the root, stands there in two formats, or cannot be read.
+        """
+        path = self._stem(path)
+        if path not in self._files:
+            found = self._find(path, place)
+            self._files[path] = None if found is None else self._read(found)
+        return self._files[path]
+
+    def options(self, group: str) -> list[str]:
+        """Return the names of the files in a group."""
+        folder = self.root / group
+        if not folder.is_dir():
+            return []
+        return sorted({file.stem for file in folder.iterdir() if file.suffix in EXTENSIONS})
+
+    def groups(self) -> list[str]:
+        """Return the names of all groups, nested ones as `a/b`."""
+        folders = (path for path in self.root.rglob("*") if path.is_dir())
+        return sorted(path.relative_to(self.root).as_posix() for path in folders)
+
+    def missing(self, message: str) -> None:
+        """Report a missing file."""
+        self.report(MissingFileError(f"{message}; looked in {self.root} for {_EXTENSIONS_TEXT}"))
+
+    def report(self, error: ConfigError) -> None:
+        """Raise, warn or pass over what is missing, as `on_missing` says."""
+        if self.on_missing == "error":
+            raise error
+        if self.on_missing == "warn":
+            file, line = self.origin.file or "<ato>", self.origin.line or 0
+            warnings.warn_explicit(str(error), UserWarning, file, line)
+
+    def _stem(self, path: str) -> str:
+        """Drop the extension of a name that is written with it."""
+        stem, dot, suffix = path.rpartition(".")
+        return stem if f"{dot}{suffix}" in EXTENSIONS else path
+
+    def _find(self, path: str, place: str) -> Path | None:
+        stem = self.root / path
+        found = [
+            file
+            for file in (stem.with_name(stem.name + suffix) for suffix in EXTENSIONS)
+            if file.is_file()
+        ]
+        inside = self.root.resolve()
+        if ".." in Path(path).parts or not all(
+            file.resolve().is_relative_to(inside) for file in [stem, *found]
+        ):
+            raise ConfigFileError(
+                f"{place}: {path!r} leaves the folder {self.root}; a config is composed of files "
+                "inside it"
+            )
+        if len(found) > 1:
+            names = " and ".join(str(file) for file in found)
+            raise ConfigFileError(f"{place}: {path!r} is ambiguous: {names}; remove all but one")
+        return found[0] if found else None
+
+    def _read(self, file: Path) -> _File:
+        loaded = read_data_file(file)
+        values = dict(loaded.value)
+        name = shown_path(str(file.absolute()))
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        header = _header(file, lines)
+        header = values.pop(_PACKAGE_KEY, header)
+        if header is not None and not isinstance(header, str):
+            line = loaded.line((_PACKAGE_KEY,))
+            raise ConfigFileError(f"{name}:{line}: {_PACKAGE_KEY} is a text, not {header!r:.80}")
+
+        def place(index: int | None) -> str:
+            line = loaded.line(("defaults",)) or 1
+            if index is not None:
+                line = loaded.lines.get(("defaults", str(index)), None) or _item_line(
+                    lines, line, index
+                )
+            return f"{name}:{line}"
+
+        defaults = values.pop("defaults", [])
+        return _File(name, values, loaded, Source(read_defaults(defaults, place), header))
+
+
+def _header(file: Path, lines: list[str]) -> str | None:
+    """Return what `# @package …` in the comment at a file's top asks for."""
+    if file.suffix == ".json":
+        return None
+    for line in lines:
+        match = _HEADER.match(line)
+        if match is not None:
+            return match[1]
+        if line.strip() and not line.lstrip().startswith("#"):
+            break
+    return None
+
+
+def _item_line(lines: list[str], start: int, index: int) -> int:
+    """Find the line of a YAML list's item; that of the list where it is written in another way."""
+    indent, found = None, -1
+    for number, line in enumerate(lines[start:], start + 1):
+        match = _ITEM.match(line)
+        if match is None:
+            continue
+        indent = match[1] if indent is None else indent
+        found += match[1] == indent
+        if found == index:
+            return number
+    return start
+
+
+def _override(layers: Layers, name: str, value: Any, origin: Origin) -> None:
+    if not isinstance(name, str) or not name.lstrip("+~"):
+        raise ConfigTypeError(f"{origin.place}: an override's key is a dotted text, not {name!r}")
+    if name.startswith("~"):
+        layers.delete(_keys(name[1:]), missing_ok=False)
+        return
+    *above, last = _keys(name.lstrip("+"))
+    layers.merge({last: value}, lambda _: origin, tuple(above))
+
+
+def _keys(dotted_name: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[.\[\]]+", dotted_name) if part)
+
+
+def _at(values: Any, dotted_name: str) -> Any:
+    """Return what stands at a dotted path, or `MISSING`."""
+    for key in _keys(dotted_name):
+        if isinstance(values, dict) and key in values:
+            values = values[key]
+        elif isinstance(values, list) and key.isdecimal() and int(key) < len(values):
+            values = values[int(key)]
+        else:
+            return MISSING
+    return values
