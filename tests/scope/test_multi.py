@@ -83,7 +83,7 @@ def test_tokens_begin_with_the_scopes_name(scope):
         (
             "data.deep",
             UnknownViewError,
-            "there is no view data.deep (argument 1) of scope 'data'; views: of_data",
+            "there is no view data.deep (argument 1) of scope 'data'; did you mean 'model.deep'? views: of_data",
         ),
     ],
 )

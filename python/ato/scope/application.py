@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ato import events
 from ato.adict import ADict
 from ato.adict.node import Node
-from ato.adict.state import State, state_of
+from ato.adict.state import Branch, State, state_of
 from ato.adict.tree import build, fill, place
 from ato.exceptions import CommandLineError
 from ato.provenance import MISSING, History, Origin, Source, dotted
-from ato.scope import argparse_bridge, registry
+from ato.scope import argparse_bridge
 from ato.scope.argparse_bridge import Flag
-from ato.scope.command_line import Assignment, CommandLine
+from ato.scope.command_line import Assignment, CommandLine, Token
 from ato.scope.terminal import say
 from ato.scope.views import View, plan
 
@@ -36,9 +36,10 @@ class Applier:
         self.config = config
         self.running = False
         self.applied: set[str] = set()
+        self._defaults: dict[tuple[str, ...], Origin] = {}
         self._given = given
         # What the config held before the first application, to begin anew from.
-        self._initial: tuple[Node, History] | None = None
+        self._initial: tuple[Branch, History] | None = None
 
     def run(self, line: CommandLine) -> None:
         """Apply what `line` asks of this scope; on an error the config is as it was before.
@@ -49,19 +50,25 @@ class Applier:
         """
         name = self.scope.name
         order = plan(self.scope.views, [request.name for request in line.views.get(name, [])])
-        assignments = line.assignments.get(name, [])
+        flags = argparse_bridge.flags(self.scope)
+        self._defaults = {flag.path: flag.origin for flag in flags if not flag.given}
+        given = [flag for flag in flags if flag.given]
+        settings: list[Assignment | Flag] = [*given, *line.assignments.get(name, [])]
         history = self._begin()
         self.running = True
         frame = events.ViewFrame(events.current_frame())
         token = events.push_frame(frame)
         later: list[tuple[View, list[Callable[[], Any]]]] = []
         try:
+            for flag in flags:
+                if not flag.given:
+                    self._set(flag, history)
             for view in order.eager:
                 blocks = self._apply_view(view, history)
                 if blocks:
                     later.append((view, blocks))
-            for assignment in assignments:
-                self._assign(assignment, history)
+            for setting in settings:
+                self._set(setting, history)
             later += [(view, [partial(self._run, view)]) for view in order.lazy]
             later.sort(key=lambda entry: entry[0].priority)
             for view, blocks in later:
@@ -74,9 +81,9 @@ class Applier:
             events.pop_frame(token)
             self.running = False
             history.source = None
-        if later:
-            for assignment in assignments:
-                self._say_if_lost(assignment, history)
+        if later or given:
+            for setting in settings:
+                self._say_if_lost(setting, history)
 
     def _begin(self) -> History:
         """Bring the config to what it held at first, with the history it had then."""
@@ -124,64 +131,76 @@ class Applier:
         else:
             self.config.update(view.mapping, recurrent=True)
 
-    def _assign(self, assignment: Assignment, history: History) -> None:
+    def _set(self, setting: Assignment | Flag, history: History) -> None:
+        """Give a key the value that a token or a flag has for it."""
         node: Node = self.config
-        *parents, last = assignment.path
+        *parents, last = setting.path
         known = ""
         for depth, part in enumerate(parents):
             if not dict.__contains__(node, part):
                 # One write from here down, so that the missing parents are no writes of their own.
-                value = _nested(assignment.path[depth + 1 :], assignment.value)
-                self._note_unknown(assignment)
-                self._write(node, part, value, assignment, history)
+                value = _nested(setting.path[depth + 1 :], setting.value)
+                self._write(node, part, value, setting, history)
                 return
             known = dotted(known, part)
             below = dict.__getitem__(node, part)
             if not isinstance(below, Node):
                 raise CommandLineError(
-                    f"{assignment.token}: nothing can be set below {known!r}, which holds "
+                    f"{setting}: nothing can be set below {known!r}, which holds "
                     f"{below!r:.60}{_set_by(history, known)}"
                 )
             node = below
         path = dotted(known, last)
-        value = assignment.value
-        if not dict.__contains__(node, last):
-            self._note_unknown(assignment)
+        value = setting.value
+        there = dict.__contains__(node, last)
+        if there and isinstance(setting, Flag):
+            write = history.last(path)
+            if not setting.given:
+                return  # the config that was given to the scope says otherwise
+            if write is not None and write.origin == self._defaults.get(setting.path):
+                there = False  # the type of a flag is the parser's business
+        if there:
+            value = _converted(value, dict.__getitem__(node, last), path, setting, history)
+            with history.writing(setting.origin):
+                node[last] = value
         else:
-            value = _converted(value, dict.__getitem__(node, last), path, assignment, history)
-        self._write(node, last, value, assignment, history)
+            self._write(node, last, value, setting, history)
 
     def _write(
-        self, node: Node, key: str, value: Any, assignment: Assignment, history: History
+        self, node: Node, key: str, value: Any, setting: Assignment | Flag, history: History
     ) -> None:
-        with history.writing(assignment.token.origin):
+        """Set a key that no view has set."""
+        if isinstance(setting, Assignment):
+            self._note_unknown(setting)
+        with history.writing(setting.origin):
             node[key] = value
 
     def _note_unknown(self, assignment: Assignment) -> None:
         path = ".".join(assignment.path)
-        near = self.scope.nearest_key(path)
-        if path in self.scope.views:
-            hint = f"{path} is a view; did you mean the view?"
-        else:
-            hint = self.scope.hint(path) or (f"did you mean {near!r}?" if near else "")
+        hint = self.scope.hint(path) or self.scope.meant(path) or ""
         text = f"no view sets {path!r}" + (f"; {hint}" if hint else "")
         if self.scope.strict:
-            raise CommandLineError(f"{assignment.token}: {text}")
+            raise CommandLineError(f"{assignment}: {text}")
         text += " It" if hint.endswith("?") else "; it"
-        _say(f"{text} is set nevertheless: {assignment.token}")
+        say("note", f"{text} is set nevertheless: {assignment}")
 
-    def _say_if_lost(self, assignment: Assignment, history: History) -> None:
-        own = assignment.token.origin
+    def _say_if_lost(self, setting: Assignment | Flag, history: History) -> None:
+        own = setting.origin
+        # A flag that a token overrides leaves the parser's namespace with another value.
+        kept = ("code",) if isinstance(setting, Flag) else ("cli", "code")
         for key in history.keys():  # noqa: SIM118 (a history is no mapping)
             writes = history.writes(key)
             given = next((write for write in reversed(writes) if write.origin == own), None)
             last = writes[-1]
-            lost = last.origin.kind not in ("cli", "code") and last is not given
+            lost = last.origin.kind not in kept and last is not given
             if given is not None and lost and last.value_text != given.value_text:
-                _say(
-                    f"{assignment.token} did not last: {events.full_key(self.scope.name, key)} = "
-                    f"{last.value_text} was set after it by {last.origin}"
+                name = events.full_key(self.scope.name, key)
+                what = (
+                    f"{name} was deleted"
+                    if last.type == "deleted"
+                    else (f"{name} = {last.value_text} was set")
                 )
+                say("note", f"{setting} did not last: {what} after it by {last.origin}")
 
 
 def _source(view: View, history: History, *, lazy: bool = False) -> Source | Origin:
@@ -210,7 +229,9 @@ def _nested(path: Sequence[str], value: Any) -> Any:
     return value
 
 
-def _converted(value: Any, old: Any, path: str, assignment: Assignment, history: History) -> Any:
+def _converted(
+    value: Any, old: Any, path: str, setting: Assignment | Flag, history: History
+) -> Any:
     """Check that a value is of the type that its key has; an int for a float is widened.
 
     Raises:
@@ -220,32 +241,41 @@ def _converted(value: Any, old: Any, path: str, assignment: Assignment, history:
         return value
     if type(old) is float:
         if type(value) is int:
-            return _as_float(value, assignment)
+            return _as_float(value, setting)
         if isinstance(value, str) and value in _NUMBERS_AS_WORDS:
             return _NUMBERS_AS_WORDS[value]
     if isinstance(old, Mapping) and isinstance(value, Mapping):
         return value
     hint = ""
-    if isinstance(old, str):
-        hint = f"; as a text it is written {'.'.join(assignment.path)}:={_text(assignment)}"
+    if isinstance(setting, Flag):
+        hint = "; let add_argument(…, type=…) and the view agree" if value is not None else ""
+    elif isinstance(old, str):
+        hint = f"; as a text it is written {'.'.join(setting.path)}:={_text(setting)}"
     elif isinstance(old, bool):
         hint = "; write True or False"
     kind = "a section" if isinstance(old, Mapping) else _a(type(old))
-    given = f"{value!r:.60} is {'no value' if value is None else _a(type(value))}"
+    given = f"{_short(value)} is {'no value' if value is None else _a(type(value))}"
     raise CommandLineError(
-        f"{assignment.token}: {path} is {kind}{_set_by(history, path)}, and {given}{hint}"
+        f"{setting}: {path} is {kind}{_set_by(history, path)}, and {given}{hint}"
     )
 
 
-def _as_float(value: int, assignment: Assignment) -> float:
+def _as_float(value: int, setting: Assignment | Flag) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise CommandLineError(f"{assignment.token}: too large for a float") from None
+        raise CommandLineError(f"{setting}: too large for a float") from None
+
+
+def _short(value: Any) -> str:
+    try:
+        return f"{value!r:.60}"
+    except ValueError:  # an int of more digits than Python writes
+        return f"a number of {value.bit_length()} bits"
 
 
 def _text(assignment: Assignment) -> str:
-    return assignment.token.text.partition("=")[2]
+    return f"{Token(assignment.token.text.partition('=')[2])}"
 
 
 def _set_by(history: History, path: str) -> str:

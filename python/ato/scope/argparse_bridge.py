@@ -17,7 +17,7 @@ import sys
 import weakref
 from argparse import Action, ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, redirect_stderr
+from contextlib import nullcontext, redirect_stderr, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,12 +27,13 @@ from ato.exceptions import CommandLineError
 from ato.provenance import Origin, caller, shown_path
 from ato.scope import registry
 from ato.scope.command_line import HELP, Token, tokens
-from ato.scope.manual import manual_text, write
+from ato.scope.manual import manual_text
+from ato.scope.terminal import write
 
 if TYPE_CHECKING:
     from ato.scope.single import Scope
 
-__all__ = ["Flag", "flags", "install", "leftover", "remove"]
+__all__ = ["Flag", "flags", "install", "leftover", "parsed", "remove"]
 
 # Where each is looked up, and its name. `_get_values` is no public name of argparse; it is the one
 # place through which every given argument goes, in each version from 3.11 to 3.14.
@@ -352,18 +353,30 @@ def _flags(answer: Any, parse: _Parse, call: _Call) -> Iterator[Flag]:
         path = tuple(dest.split("."))
         if "" in path or dest.startswith("__"):
             continue  # a class that was given as the namespace has names of its own
+        action = actions.get(dest)
+        default = value
         if dest in parse.taken:
             yield Flag(path, value, Origin("cli", parse.taken[dest]), given=True)
-            continue
+            if action is None or action.default is argparse.SUPPRESS:
+                continue
+            default = _default(action)
         name, place = dest, (shown_path(call.file), call.line)
-        if dest in actions:
-            action = actions[dest]
+        if action is not None:
             name = max(action.option_strings, key=len, default=dest)
             declared = _declared.get(action)
             # `set_defaults` puts another default in the place of the one that was declared.
             if declared is not None and declared.default is action.default:
                 place = (declared.file or place[0], declared.line or place[1])
-        yield Flag(path, value, Origin("default", f"argparse default of {name}", *place), given=False)
+        origin = Origin("default", f"argparse default of {name}", *place)
+        yield Flag(path, default, origin, given=False)
+
+
+def _default(action: Action) -> Any:
+    """The default of an argument that was given; argparse itself converts only one that counts."""
+    if isinstance(action.default, str) and isinstance(action.type, type):
+        with suppress(Exception):  # any error that the user's class may raise
+            return action.type(action.default)
+    return action.default
 
 
 def _show_manual(argv: Sequence[str], scopes: Sequence[Scope]) -> None:

@@ -6,22 +6,22 @@ Values are read by `ast.literal_eval` and nothing else; no token is ever execute
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ato.exceptions import CommandLineError, UnknownViewError
 from ato.provenance import Origin
+from ato.scope.suggestions import nearest, printable
 
 __all__ = [
+    "HELP",
     "Assignment",
     "CommandLine",
     "Token",
     "ViewRequest",
-    "nearest",
     "parse",
     "parse_tokens",
     "tokens",
@@ -29,7 +29,9 @@ __all__ = [
 
 _ASSIGNMENT = re.compile(r"(?P<key>[^=\s:][^=\s]*?)(?P<sign>:?=)(?P<value>.*)", re.DOTALL)
 _LONGEST_TOKEN = 80
-_HELP = ("--help", "-h")
+HELP = ("--help", "-h")
+# Given a scope and a name: the key of that scope which is meant.
+FindKey = Callable[[str, str], str | None]
 _LITERALS = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set)
 
 
@@ -47,10 +49,15 @@ class Token:
     line: int | None = None
 
     def __str__(self) -> str:
-        text = self.text
-        if len(text) > _LONGEST_TOKEN:
+        text = printable(self.text[:_LONGEST_TOKEN])
+        if len(self.text) > _LONGEST_TOKEN or len(text) > _LONGEST_TOKEN:
             text = text[: _LONGEST_TOKEN - 1] + "…"
-        return f"{text} (argument {self.position})" if self.position is not None else text
+        return text.replace("\n", "\\n").replace("\t", "\\t") + self.place
+
+    @property
+    def place(self) -> str:
+        """Where the token stood, as messages say it; an empty text for one that a program gave."""
+        return f" (argument {self.position})" if self.position is not None else ""
 
     @property
     def origin(self) -> Origin:
@@ -76,6 +83,14 @@ class Assignment:
     value: Any
     token: Token
 
+    def __str__(self) -> str:
+        return str(self.token)
+
+    @property
+    def origin(self) -> Origin:
+        """The origin of what this sets."""
+        return self.token.origin
+
 
 @dataclass(slots=True)
 class CommandLine:
@@ -87,65 +102,99 @@ class CommandLine:
     key: str | None = None
 
 
-def tokens(argv: Sequence[str]) -> list[Token]:
+def tokens(argv: Sequence[str], positions: Sequence[int | None] | None = None) -> list[Token]:
     """Join what the shell split at blanks: values in brackets or between percent signs.
+
+    Args:
+        argv: the arguments.
+        positions: where each stood, if not one behind the other.
 
     Raises:
         CommandLineError: brackets or percent signs that do not close.
     """
+    numbers = positions if positions is not None else range(1, len(argv) + 1)
     found: list[Token] = []
     index = 0
     while index < len(argv):
         start = index
-        text = argv[index]
-        match = _ASSIGNMENT.fullmatch(text)
+        parts = [argv[index]]
+        match = _ASSIGNMENT.fullmatch(argv[index])
         if match is not None and match["sign"] == "=":
-            while not _complete(text[match.start("value") :]):
+            value = _Value(match["value"])
+            while not value.complete:
                 index += 1
                 if index == len(argv):
                     what = "percent signs" if match["value"].startswith("%") else "brackets"
-                    raise CommandLineError(
-                        f"the {what} of {argv[start]!r} (argument {start + 1}) do not close"
-                    )
-                text += " " + argv[index]
-        found.append(Token(text, start + 1))
+                    first = Token(argv[start], numbers[start])
+                    raise CommandLineError(f"{first}: the {what} do not close")
+                parts.append(argv[index])
+                value.add(" " + argv[index])
+        found.append(Token(" ".join(parts), numbers[start]))
         index += 1
     return found
 
 
-def parse(argv: Sequence[str], views: Mapping[str, Collection[str]]) -> CommandLine:
+def _no_key(scope: str, name: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The views of each scope, and what finds the key of a scope that a name means, for messages."""
+
+    views: Mapping[str, Collection[str]]
+    find_key: FindKey
+
+    def having(self, name: str) -> list[str]:
+        """The scopes that have a view or a key of this name."""
+        return [
+            scope
+            for scope, views in self.views.items()
+            if name in views or self.find_key(scope, name) == name
+        ]
+
+
+def parse(
+    argv: Sequence[str], views: Mapping[str, Collection[str]], find_key: FindKey = _no_key
+) -> CommandLine:
     """Read a command line for the scopes whose views are given by name.
 
-    With several scopes every token begins with its scope's name.
+    With several scopes every token begins with its scope's name. `find_key` is asked, for messages
+    only, which key of a scope is meant by a name.
 
     Raises:
         CommandLineError: a token that is neither a view nor an assignment, or an unknown scope.
         UnknownViewError: a view that the scope does not have.
     """
-    return parse_tokens(tokens(argv), views)
+    return parse_tokens(tokens(argv), views, find_key)
 
 
 def parse_tokens(
-    given: Iterable[Token], views: Mapping[str, Collection[str]], *, shows: bool = True
+    given: Iterable[Token],
+    views: Mapping[str, Collection[str]],
+    find_key: FindKey = _no_key,
+    *,
+    shows: bool = True,
 ) -> CommandLine:
     """Read tokens; see `parse`. Without `shows` the words `manual` and `print` mean nothing."""
+    known = _Known(views, find_key)
     found = CommandLine(
         views={name: [] for name in views}, assignments={name: [] for name in views}
     )
     for token in given:
         if found.show == "manual" and found.key is None and _is_key(token.text, views):
             found.show, found.key = "history", token.text
-        elif shows and token.text in ("manual", "print", *_HELP):
+        elif shows and token.text in ("manual", "print", *HELP):
             found.show = "print" if token.text == "print" else "manual"
         elif (match := _ASSIGNMENT.fullmatch(token.text)) is not None:
-            scope, key = _scope_of(match["key"], token, views)
+            scope, key = _scope_of(match["key"], token, known)
             value = _value(match["sign"], match["value"], token)
             found.assignments[scope].append(Assignment(_path(key, token), value, token))
         else:
             _check_name(token)
-            scope, name = _scope_of(token.text, token, views)
+            scope, name = _scope_of(token.text, token, known)
             if name not in views[scope]:
-                raise _unknown_view(name, token, scope, views)
+                raise _unknown_view(name, token, scope, known)
             found.views[scope].append(ViewRequest(name, token))
     return found
 
@@ -161,7 +210,7 @@ def _check_name(token: Token) -> None:
     sign = re.match(r":?=", token.text)
     if sign is not None:
         raise CommandLineError(
-            f"{token}: a key is missing; a value is written KEY{token.text[:_LONGEST_TOKEN]}"
+            f"{token}: a key is missing; a value is written KEY{str(token).removesuffix(token.place)}"
         )
     if not token.text.strip("-. \t\n"):
         shown = token if token.text else f"{token.text!r}{token}"
@@ -170,27 +219,32 @@ def _check_name(token: Token) -> None:
         )
 
 
-def _scope_of(name: str, token: Token, views: Mapping[str, Collection[str]]) -> tuple[str, str]:
-    if len(views) == 1:
-        return next(iter(views)), name
+def _scope_of(name: str, token: Token, known: _Known) -> tuple[str, str]:
+    if len(known.views) == 1:
+        return next(iter(known.views)), name
     first, dot, rest = name.partition(".")
-    if first in views and dot:
+    if first in known.views and dot:
         return first, rest
-    known = ", ".join(views)
-    if dot:
-        near = _nearest(first, views) or ";"
-        raise CommandLineError(f"{token}: there is no scope {first!r}{near} scopes: {known}")
-    having = [scope for scope, names in views.items() if name in names] or list(views)
-    forms = " or ".join(f"{scope}.{token.text}" for scope in having)
-    raise CommandLineError(f"{token}: which scope is meant? There are {known}; write {forms}")
+    scopes = ", ".join(known.views)
+    having = known.having(name)
+    if dot and not having:
+        near = _nearest(first, known.views) or ";"
+        raise CommandLineError(f"{token}: there is no scope {first!r}{near} scopes: {scopes}")
+    near_keys = {scope: known.find_key(scope, name) for scope in known.views} if not having else {}
+    meant = [f"{scope}.{key}" for scope, key in near_keys.items() if key]
+    text = f"{token}: which scope is meant? There are {scopes}; "
+    if meant:
+        raise CommandLineError(f"{text}did you mean {' or '.join(map(repr, meant))}?")
+    forms = " or ".join(f"{scope}.{token}" for scope in having or known.views)
+    raise CommandLineError(f"{text}write {forms.replace(token.place, '')}")
 
 
 def _path(key: str, token: Token) -> tuple[str, ...]:
     path = tuple(key.split("."))
     if "" in path or key.startswith("-"):
         bare = ".".join(part for part in key.lstrip("-").split(".") if part)
-        hint = f"; write {bare}{token.text[len(key) :]}" if bare else ""
-        raise CommandLineError(f"{token}: {key!r} is no key{hint}")
+        hint = f"; write {bare}{token.text[len(key) :]:.{_LONGEST_TOKEN}}" if bare else ""
+        raise CommandLineError(f"{token}: {key!r:.80} is no key{hint}")
     return path
 
 
@@ -226,53 +280,65 @@ class _WordsAsTexts(ast.NodeTransformer):
         return ast.copy_location(ast.Constant(node.id), node)
 
 
-def _complete(value: str) -> bool:
-    """Whether a value needs no further arguments: its brackets and percent signs close."""
-    if value.startswith("%"):
-        return len(value) > 1 and value.endswith("%")
-    if value[:1] not in tuple("[({"):
-        return True
-    depth = 0
-    quote = ""
-    escaped = False
-    for character in value:
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        else:
-            depth += (character in "[({") - (character in "])}")
-    return depth <= 0
+class _Value:
+    """A value that arrives in parts: whether its brackets and percent signs have closed by now.
+
+    Every character is looked at once, however many parts there are.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.percent = text.startswith("%")
+        self.complete = text[:1] not in tuple("%[({")
+        self._depth = 0
+        self._quote = ""
+        self._escaped = False
+        if self.percent:
+            self.complete = len(text) > 1 and text.endswith("%")
+        elif not self.complete:
+            self.add(text)
+
+    def add(self, part: str) -> None:
+        if self.percent:
+            self.complete = part.endswith("%")
+            return
+        for character in part:
+            if self._escaped:
+                self._escaped = False
+            elif character == "\\":
+                self._escaped = True
+            elif self._quote:
+                self._quote = "" if character == self._quote else self._quote
+            elif character in "\"'":
+                self._quote = character
+            else:
+                self._depth += (character in "[({") - (character in "])}")
+        self.complete = self._depth <= 0
 
 
-def _unknown_view(
-    name: str, token: Token, scope: str, views: Mapping[str, Collection[str]]
-) -> Exception:
+def _unknown_view(name: str, token: Token, scope: str, known: _Known) -> Exception:
     if name.startswith("-"):
         bare = name.lstrip("-")
         return CommandLineError(
             f"unknown option {token}; a view is written {bare}, a value {bare}=VALUE"
         )
-    near = _nearest(name, views[scope]) or ";"
-    there = ", ".join(views[scope]) or "none"
-    where = f" of scope {scope!r}" if len(views) > 1 else ""
-    key = f"{scope}.{name}" if len(views) > 1 else name
-    return UnknownViewError(
-        f"there is no view {token}{where}{near} views: {there}; a value is written {key}=VALUE"
-    )
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that is nearest to another one, capitals aside."""
-    by_folded: dict[str, str] = {}
-    for each in names:
-        by_folded.setdefault(each.casefold(), each)
-    near = difflib.get_close_matches(name.casefold(), by_folded, 1)
-    return by_folded[near[0]] if near else None
+    several = len(known.views) > 1
+    before = f"{scope}." if several else ""
+    there = ", ".join(known.views[scope]) or "none"
+    text = f"there is no view {token}{f' of scope {scope!r}' if several else ''}"
+    near = nearest(name, known.views[scope])
+    key = known.find_key(scope, name)
+    elsewhere = [other for other, views in known.views.items() if name in views]
+    if key == name:
+        text += f"; {name} is a key"
+    elif near is None and elsewhere:
+        text += f"; did you mean {f'{elsewhere[0]}.{name}'!r}?"
+    elif near is None and key is not None:
+        text += f"; did you mean the key {before + key!r}?"
+        name = key
+    elif near is not None:
+        text += f"; did you mean {near!r}?"
+    mark = "" if text.endswith("?") else ";"
+    return UnknownViewError(f"{text}{mark} views: {there}; a value is written {before}{name}=VALUE")
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ato import xyz
@@ -11,12 +10,20 @@ from ato.adict import ADict
 from ato.diff import leaves
 from ato.exceptions import CommandLineError
 from ato.provenance import dotted, explain, value_text
+from ato.scope.suggestions import nearest_key
 from ato.scope.views import in_order
 
 if TYPE_CHECKING:
     from ato.scope.single import Scope
 
-__all__ = ["config_text", "documented_history", "history_text", "manual_text"]
+__all__ = [
+    "config_text",
+    "documentation",
+    "documented_history",
+    "history_text",
+    "manual_text",
+    "manual_texts",
+]
 
 _RULE = "-" * 50
 _JSON_LIKE = (type(None), bool, int, float, str)
@@ -28,7 +35,7 @@ def manual_text(scopes: Sequence[Scope]) -> str:
     for scope in scopes:
         lines += [_RULE, f'[Scope "{scope.name}"]', "(The Applying Order of Views)"]
         lines += [_applying_order(scope), "", "(User Manuals)"]
-        documented = _documentation(scope.manuals)
+        documented = documentation(scope.manuals)
         if documented:
             lines.append(xyz.dumps(documented, quote=False))
     return "\n".join([*lines, _RULE])
@@ -48,10 +55,13 @@ def config_text(config: ADict, header: str | None = None) -> str:
     return f"[{header}]\n{text}" if header else text
 
 
-def history_text(config: ADict, key: str, scope: str = "") -> str:
+def history_text(
+    config: ADict, key: str, scope: str = "", documented: Mapping[str, str] | None = None
+) -> str:
     """Say who set `key` and what lost; for a branch, every key below it.
 
-    With `scope`, the keys are shown with the name of their scope.
+    With `scope`, the keys are shown with the name of their scope. `documented` is what the manual
+    says of each key, which may be what an unknown one means.
 
     Raises:
         CommandLineError: nothing ever set it; the message names the nearest key.
@@ -67,18 +77,17 @@ def history_text(config: ADict, key: str, scope: str = "") -> str:
     below = [name for name in flat if name.startswith((f"{key}.", f"{key}["))]
     if below:
         return "\n".join(explain(shown(name), config.history(name)) for name in below)
-    near = difflib.get_close_matches(key, flat, 1)
-    hint = f"; did you mean {shown(near[0])!r}?" if near else ""
+    near = nearest_key(key, flat, documented or {})
+    hint = f"; did you mean {shown(near)!r}?" if near else ""
     raise CommandLineError(f"no view, file or argument sets the key {shown(key)!r}{hint}")
 
 
 def documented_history(scope: Scope, key: str, *, several: bool = False) -> str:
     """`history_text` of a scope's key, and what its manual says of the key."""
-    text = history_text(scope.config, key, scope.name if several else "")
-    entry: Any = _documentation(scope.manuals)
-    for part in key.split("."):
-        entry = dict.get(entry, part) if isinstance(entry, dict) else None
-    return text if entry is None or isinstance(entry, dict) else f"{text}\n  manual: {entry}"
+    documented = manual_texts(scope.manuals)
+    text = history_text(scope.config, key, scope.name if several else "", documented)
+    entry = documented.get(key)
+    return text if entry is None else f"{text}\n  manual: {entry}"
 
 
 def _applying_order(scope: Scope) -> str:
@@ -91,11 +100,17 @@ def _applying_order(scope: Scope) -> str:
     return " → ".join(names)
 
 
-def _documentation(manuals: Sequence[Callable[[Any], Any]]) -> dict[Any, Any]:
+def documentation(manuals: Sequence[Callable[[Any], Any]]) -> ADict:
+    """What a scope's `manual` functions say, key by key."""
     documented = ADict.auto()
     for manual in manuals:
         manual(documented)
     return documented
+
+
+def manual_texts(manuals: Sequence[Callable[[Any], Any]]) -> dict[str, str]:
+    """What the manual says of each dotted key."""
+    return {key: str(text) for key, text in documentation(manuals).to_flat().items()}
 
 
 def _showable(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,12 +22,20 @@ from ato.exceptions import (
     UnknownViewError,
 )
 from ato.provenance import MISSING, History, Origin, Write, caller
-from ato.scope import registry
+from ato.scope import argparse_bridge, registry
 from ato.scope.application import Applier
-from ato.scope.command_line import CommandLine, Token, nearest, parse, parse_tokens
+from ato.scope.command_line import HELP, CommandLine, Token, parse_tokens, tokens
 from ato.scope.injection import inject
 from ato.scope.lazy import lazy, split_lazy_blocks
-from ato.scope.manual import config_text, documented_history, history_text, manual_text
+from ato.scope.manual import (
+    config_text,
+    documented_history,
+    history_text,
+    manual_text,
+    manual_texts,
+)
+from ato.scope.suggestions import documented_as, nearest, nearest_key
+from ato.scope.terminal import say, write
 from ato.scope.views import View, keys_set_by, plan
 
 __all__ = ["Scope"]
@@ -43,6 +50,8 @@ class Scope:
         config: the very object that views change and functions receive; an empty one if not given.
         name: the name of the parameter that receives the config, and the scope's on the command
             line where there are several.
+        use_external_parser: take the values of the project's own argparse parser, its defaults
+            below the views and what was given above them.
         enable_override: replace a scope of the same name instead of raising.
         strict: a key on the command line that no view set is an error, not a note.
         project_roots: folders whose code is the project's own, for `trace` and `runtime_trace`.
@@ -57,7 +66,7 @@ class Scope:
         self,
         config: Mapping[str, Any] | None = None,
         name: str = "config",
-        *,
+        use_external_parser: bool = False,
         enable_override: bool = False,
         strict: bool = False,
         project_roots: Sequence[str | Path] | None = None,
@@ -67,6 +76,7 @@ class Scope:
         if config is not None and not isinstance(config, Mapping):
             raise ConfigTypeError(f"Scope(config=…) takes a mapping, not {config!r:.80}")
         self.name = name
+        self.use_external_parser = use_external_parser
         self.strict = strict
         self.project_roots = project_roots
         self.active = True
@@ -82,7 +92,11 @@ class Scope:
         # The config that `using` puts in the place of the scope's own, in one context.
         self._used: ContextVar[ADict | None] = ContextVar(f"ato_config_{name}", default=None)
         self._applied = False
+        # What the manual says of each key, once it was asked for.
+        self._documented: dict[str, str] | None = None
         registry.add(self, override=enable_override)
+        if use_external_parser:
+            argparse_bridge.install()
 
     def __repr__(self) -> str:
         return f"Scope({self.name!r}, views={list(self.views)})"
@@ -146,6 +160,7 @@ class Scope:
     def manual(self, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Register documentation: a function that sets each key to a text about it."""
         self.manuals.append(fn)
+        self._documented = None
         return _marked(fn, "manual")
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -272,7 +287,7 @@ class Scope:
         except (CommandLineError, UnknownViewError) as error:
             if self._argv is not None or registry.program_arguments() is None:
                 raise
-            sys.stderr.write(f"{registry.program_name()}: error: {error}\n")
+            say("error", str(error))
             raise SystemExit(2) from None
 
     def _registered(self) -> dict[str, Scope]:
@@ -280,9 +295,18 @@ class Scope:
 
     def _command_line(self, sharing: dict[str, Scope]) -> CommandLine:
         views = {name: scope.views for name, scope in sharing.items()}
-        argv = self._argv if self._argv is not None else registry.program_arguments()
-        line = parse(argv or [], views)
-        assigned = parse_tokens(self._assigned, {self.name: self.views}, shows=False)
+        given = argparse_bridge.leftover() if self._argv is None else None
+        if given is None:
+            argv = self._argv if self._argv is not None else registry.program_arguments()
+            given = tokens(argv or [])
+            if self._argv is None and any(scope.use_external_parser for scope in sharing.values()):
+                _refuse_flags(given)
+
+        def find_key(name: str, key: str) -> str | None:
+            return sharing[name].nearest_key(key)
+
+        line = parse_tokens(given, views, find_key)
+        assigned = parse_tokens(self._assigned, {self.name: self.views}, find_key, shows=False)
         line.views.setdefault(self.name, []).extend(assigned.views[self.name])
         line.assignments.setdefault(self.name, []).extend(assigned.assignments[self.name])
         return line
@@ -295,6 +319,10 @@ class Scope:
         place = caller()
         texts = [given] if isinstance(given, str) else list(given)
         self._assigned += [Token(text, None, *place) for text in texts]
+        self._applied = False
+
+    def apply_anew(self) -> None:
+        """Apply again at the next use."""
         self._applied = False
 
     def reset_user_inputs(self) -> None:
@@ -335,8 +363,9 @@ class Scope:
 
     @staticmethod
     def initialize_registry() -> None:
-        """Forget all scopes."""
+        """Forget all scopes, and leave argparse as it was."""
         registry.forget_all()
+        argparse_bridge.remove()
 
     @staticmethod
     def override(scope: Scope) -> None:
@@ -367,7 +396,7 @@ class Scope:
         self._applied = False
 
     def hint(self, key: str) -> str | None:
-        """Say which view would set a missing key, if it had been applied."""
+        """Say which view would set a missing key, if it had been applied, or which key is meant."""
         applied = self._applier.applied
         for view in self.views.values():
             if view.name not in applied and key in keys_set_by(view):
@@ -375,11 +404,37 @@ class Scope:
                     f"view {view.name} sets it and was not applied: add {view.name} to the "
                     "command line"
                 )
-        return None
+        documented = documented_as(key, self._documentation())
+        if documented is None or documented == key or documented.startswith(f"{key}."):
+            return None
+        return f"did you mean {documented!r}?"
+
+    def meant(self, key: str) -> str | None:
+        """Ask whether something else was meant by a key that no view sets."""
+        if key in self.views:
+            return f"{key} is a view; did you mean the view?"
+        documented = self._documentation()
+        keys = {*self._applier.config.to_flat(), *documented} - {key}
+        near = nearest_key(
+            key, keys, {name: documented[name] for name in documented if name != key}
+        )
+        if near is not None:
+            return f"did you mean {near!r}?"
+        view = nearest(key, self.views)
+        return None if view is None else f"did you mean the view {view!r}?"
 
     def nearest_key(self, key: str) -> str | None:
-        """Return the key of the config whose name is nearest."""
-        return nearest(key, self._applier.config.to_flat())
+        """Return the key that is meant: itself, as the manual calls it, or the nearest in name."""
+        documented = self._documentation()
+        keys = {*self._applier.config.to_flat(), *documented}
+        keys.update(*map(keys_set_by, self.views.values()))
+        keys.update(".".join(flag.path) for flag in argparse_bridge.flags(self))
+        return nearest_key(key, keys, documented)
+
+    def _documentation(self) -> dict[str, str]:
+        if self._documented is None:
+            self._documented = manual_texts(self.manuals)
+        return self._documented
 
 
 def _own(config: ADict, name: str, given: Origin) -> None:
@@ -409,6 +464,17 @@ def _decorator(decorate: Callable[..., Any], fn: Any, **options: Any) -> Any:
     return decorate(fn, **options)
 
 
+def _refuse_flags(given: Sequence[Token]) -> None:
+    """Refuse options while the parser that would know them was not called."""
+    for token in given:
+        if token.text.startswith("-") and token.text not in HELP:
+            raise CommandLineError(
+                f"unknown option {token}: the scope takes a parser's options and parse_args() was "
+                "not called yet; call it after Scope(use_external_parser=True) and before the "
+                "first function of the scope"
+            )
+
+
 def _configs_text(scopes: dict[str, Scope]) -> str:
     several = len(scopes) > 1
     return "\n".join(
@@ -428,5 +494,5 @@ def _key_text(scopes: dict[str, Scope], key: str) -> str:
 
 
 def _show(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    write(text)
     raise SystemExit(0)
