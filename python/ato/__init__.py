@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from ato.code import fingerprint_code
     from ato.db_routers.sql.manager import SQLFinder, SQLLogger
     from ato.explain import why
-    from ato.fingerprints import Fingerprint, digest_array, fingerprint, fingerprint_file
+    from ato.fingerprints import (
+        Fingerprint,
+        digest_array,
+        fingerprint,
+        fingerprint_file,
+        relative_distance,
+    )
     from ato.scope import MultiScope, Scope
-    from ato.trace import record
+    from ato.trace import record, unwatch, watch
 
 __version__ = "0.1.0"
 
@@ -34,6 +40,9 @@ _ROOMS = {
     "fingerprint_code": "ato.code",
     "fingerprint_file": "ato.fingerprints",
     "record": "ato.trace",
+    "relative_distance": "ato.fingerprints",
+    "unwatch": "ato.trace",
+    "watch": "ato.trace",
     "why": "ato.explain",
 }
 
@@ -49,12 +58,17 @@ __all__ = [
     "fingerprint_code",
     "fingerprint_file",
     "record",
+    "relative_distance",
+    "unwatch",
+    "watch",
     "why",
 ]
 
 # A run that opens asks the tracers for what they know, also where only the logger was imported.
 when_run_opens("ato.trace.runtime:start_states")
 when_run_opens("ato.trace.static:run_opened")
+when_run_opens("ato.trace.watching:run_opened")
+when_run_opens("ato.trace.executed:run_opened")
 
 
 def __getattr__(name: str) -> Any:

@@ -556,14 +556,190 @@ def test_wrong_arguments_of_a_generator_are_an_error_at_the_call() -> None:
         runtime_trace(steps, trace_id="checked")()
 
 
-def test_an_asynchronous_generator_is_refused_by_name() -> None:
-    """What cannot be recorded is refused at decoration, with what to do instead."""
+def test_an_asynchronous_generator_has_one_record_a_yielded_value() -> None:
+    """An async generator yields, receives and ends as before, and is recorded step by step."""
+    config = ADict(first=1)
+
+    async def steps(by):
+        received = yield config.first
+        await asyncio.sleep(0)
+        yield received * by
+
+    traced = runtime_trace(steps, trace_id="async_steps")
+
+    async def drive():
+        running = traced(2)
+        assert await anext(running) == 1
+        assert await running.asend(3) == 6
+        with pytest.raises(StopAsyncIteration):
+            await anext(running)
+
+    with recording() as recorder:
+        asyncio.run(drive())
+    calls = recorder.of("async_steps")
+    assert [call.output["output"].text for call in calls] == ["1", "6"]
+    assert [[read.key for read in call.reads] for call in calls] == [["first"], []]
+    assert calls[0].inputs["by"].text == "2"
+
+
+def test_an_asynchronous_generator_can_be_thrown_into_and_closed() -> None:
+    """`athrow`, `aclose`, an error inside and wrong arguments are as without a trace."""
+    log = []
+
+    async def steps(fail=False):
+        try:
+            yield 1
+        except KeyError:
+            log.append("thrown")
+        try:
+            if fail:
+                raise ValueError("inside")
+            yield 2
+        finally:
+            log.append("closed")
+
+    traced = runtime_trace(steps, trace_id="async_thrown")
+
+    async def drive():
+        running = traced()
+        await anext(running)
+        assert await running.athrow(KeyError()) == 2
+        await running.aclose()
+        with pytest.raises(ValueError, match="inside"):
+            async for _ in traced(fail=True):
+                pass
+
+    asyncio.run(drive())
+    with recording() as recorder:
+        asyncio.run(drive())
+    assert log == ["thrown", "closed", "closed"] * 2
+    assert [call.outcome for call in recorder.of("async_thrown")] == ["returned"] * 3 + ["raised"]
+    with pytest.raises(TypeError):
+        traced(no_such_argument=1)
+
+
+def test_init_fn_of_a_generator_runs_once_before_its_first_step() -> None:
+    """A generator is one call with many values: what prepares a call does not disturb it again."""
+    begun = []
+
+    def steps():
+        begun.append("body")
+        yield random.random()
+        yield random.random()
+
+    def seed():
+        begun.append("init")
+        random.seed(5)
+
+    traced = runtime_trace(steps, trace_id="seeded_steps", init_fn=seed)
+    state = random.getstate()
+    with recording():
+        values = list(traced())
+    random.seed(5)
+    assert values == [random.random(), random.random()]
+    random.setstate(state)
+    assert begun == ["init", "body"]
 
     async def stream():
         yield 1
+        yield 2
 
-    with pytest.raises(TypeError, match="stream, an asynchronous generator"):
-        runtime_trace(stream)
+    async def drain():
+        return [value async for value in runtime_trace(stream, init_fn=lambda: begun.append(0))()]
+
+    assert asyncio.run(drain()) == [1, 2]
+    assert begun.count(0) == 1
+
+
+def test_randomness_is_read_after_init_fn() -> None:
+    """What `init_fn` seeds is the state before the call, in recorded and in skipped calls alike."""
+    traced = runtime_trace(
+        random.random, trace_id="seeded", init_fn=lambda: random.seed(1), every=2
+    )
+    state = random.getstate()
+    with recording() as recorder:
+        first, second, third = traced(), traced(), traced()
+    random.setstate(state)
+    assert first == second == third == random.Random(1).random()
+    one_, other = recorder.of("seeded")
+    assert one_.random["random"] == other.random["random"]
+
+
+def test_a_recursive_function_records_each_level_below_the_one_around_it() -> None:
+    """Every level of a recursion is a call of its own, with the level around it as parent."""
+
+    @runtime_trace
+    def power(n):
+        return 1 if n == 0 else 2 * power(n - 1)
+
+    with recording() as recorder:
+        assert power(3) == 8
+    calls = {call.inputs["n"].text: call for call in recorder.of("power")}
+    assert [calls[n].parent for n in "210"] == [calls[n].ident for n in "321"]
+
+
+def test_threads_that_call_at_once_are_kept_apart() -> None:
+    """Calls of many threads have sequence numbers of their own and the reads of their own thread."""
+    config = ADict({f"k{number}": number for number in range(8)})
+    together = threading.Barrier(8)
+
+    def look(number):
+        together.wait()
+        return config[f"k{number}"]
+
+    traced = runtime_trace(look, trace_id="crowd")
+    with recording() as recorder:
+        threads = [threading.Thread(target=traced, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    calls = recorder.of("crowd")
+    assert sorted(call.sequence for call in calls) == sorted({call.sequence for call in calls})
+    for call in calls:
+        assert [read.key for read in call.reads] == [f"k{call.inputs['number'].text}"]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_call_that_goes_on_in_a_forked_child_is_the_parents_to_record() -> None:
+    """A child that returns out of a traced call records nothing, and calls there work."""
+    import os
+
+    traced = runtime_trace(os.fork, trace_id="forking")
+    inner = runtime_trace(lambda: 1, trace_id="forked")
+    with recording() as recorder:
+        child = traced()
+        if child == 0:
+            inner()
+            os._exit(len(recorder.calls))
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert len(recorder.of("forking")) == 1
+
+
+def test_coroutines_that_interleave_keep_their_reads_and_parents_apart() -> None:
+    """Two tasks in one thread each have their own running call."""
+    config = ADict(a=1, b=2)
+    inner = runtime_trace(lambda: 0, trace_id="task_inner")
+
+    async def look(key):
+        await asyncio.sleep(0)
+        value = config[key]
+        await asyncio.sleep(0)
+        inner()
+        return value
+
+    traced = runtime_trace(look, trace_id="task")
+
+    async def both():
+        await asyncio.gather(traced("a"), traced("b"))
+
+    with recording() as recorder:
+        asyncio.run(both())
+    calls = recorder.of("task")
+    for call in calls:
+        assert [read.key for read in call.reads] == [call.inputs["key"].text.strip("'")]
+    assert {call.parent for call in recorder.of("task_inner")} == {call.ident for call in calls}
 
 
 def test_each_function_under_one_trace_id_has_its_own_code() -> None:

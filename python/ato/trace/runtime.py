@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Token
 from functools import partial, wraps
@@ -16,10 +16,12 @@ from ato import events
 from ato.events import CallRecord, Draw, Frame, Leaf, OpenRun
 from ato.fingerprints import observe
 from ato.fingerprints.generators import states
-from ato.trace.schedule import is_scheduled
+from ato.trace.executed import Profile, profiled
+from ato.trace.schedule import check_every, is_scheduled
 from ato.trace.static import Registration, passed_code, register
+from ato.trace.values import note_skipped
 
-__all__ = ["record", "runtime_trace", "scope_call"]
+__all__ = ["runtime_trace", "scope_call", "start_states"]
 
 # An input by path: a value that was passed in, or how to get a global or closure.
 _Source = tuple[str, object, Callable[[], object] | None]
@@ -88,6 +90,7 @@ class _Call:
         "_inputs",
         "_mutable",
         "_passed",
+        "_profile",
         "_run",
         "_started",
         "_token",
@@ -108,6 +111,7 @@ class _Call:
         self._passed: list[str] = []
         self._before: dict[str, str] = {}
         self._started = 0.0
+        self._profile: Profile | None = None
         self.result: Any = None
 
     def observe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -136,12 +140,28 @@ class _Call:
                 raise
         return self.result
 
+    async def async_step(self, resume: Callable[[], Awaitable[Any]]) -> Any:
+        """Run an asynchronous generator up to its next value."""
+        with self:
+            try:
+                self.result = await resume()
+            except StopAsyncIteration:
+                self._discarded = True
+                raise
+        return self.result
+
     def __enter__(self) -> Self:
         self._token = events.push_frame(self._frame)
+        if self._run is not None:
+            self._profile = profiled(self._frame.index, self._run)
         self._started = time.perf_counter()
+        if self._profile is not None:
+            self._profile.start()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if self._profile is not None:
+            self._profile.stop()
         duration = time.perf_counter() - self._started
         events.pop_frame(self._token)
         self._close(error, duration)
@@ -244,54 +264,33 @@ def runtime_trace(
 ) -> Callable[..., Any]:
     """Record calls of `fn`: inputs, config reads, randomness, code and output.
 
-    Functions, methods, coroutine functions and generators (one record a yielded value) are taken.
-    `init_fn()` is called before every call, also one that is not recorded. `inspect_fn(result)`, if
-    given, is recorded as the output in place of the result, and is called only where the call is
-    recorded. `every=N` records each N-th call instead of the default schedule. `inputs=False` leaves
+    Functions, methods, coroutine functions and generators, asynchronous ones too (one record a
+    yielded value), are taken. `init_fn()` is called before every call, also one that is not recorded;
+    of a generator once, before its first step. `inspect_fn(result)`, if given, is recorded as the
+    output in place of the result, and is called only where the call is recorded. `every=N` records each N-th call instead of the default schedule. `inputs=False` leaves
     the arguments unwatched, which the explanation then says.
 
+    A call in a thread that was started inside a traced call hangs below the run, with the thread's
+    role: which call started a thread is not known to Python, and the order in which pools hand out
+    work is another one in every run.
+
     Raises:
-        ValueError: `every` is less than 1.
-        TypeError: `fn` is an asynchronous generator.
+        ScheduleError: `every` is less than 1.
     """
-    if inspect.isasyncgenfunction(fn):
-        name = getattr(fn, "__qualname__", repr(fn))
-        raise TypeError(
-            f"runtime_trace cannot record {name}, an asynchronous generator; trace the functions "
-            "that it calls"
-        )
-    if every is not None and every < 1:
-        raise ValueError(f"runtime_trace(every={every}): record each N-th call with N of 1 or more")
+    check_every("runtime_trace", every)
     registration = register(fn, "runtime", trace_id, roots)
     watch = _Watch(registration, init_fn, inspect_fn, every, inputs)
     if inspect.iscoroutinefunction(fn):
         traced: Callable[..., Any] = _traced_coroutine(fn, watch)
     elif inspect.isgeneratorfunction(fn):
         traced = _traced_generator(fn, watch)
+    elif inspect.isasyncgenfunction(fn):
+        traced = _traced_async_generator(fn, watch)
     else:
         traced = _traced_function(fn, watch)
     traced.__ato_trace_id__ = registration.trace_id  # type: ignore[attr-defined]
     traced.__ato_kind__ = "runtime"  # type: ignore[attr-defined]
     return traced
-
-
-def record(name: str, value: object) -> None:
-    """Record `value` under `name` in the middle of a function: a loss, a batch, a dict of gradients.
-
-    It is compared between runs like the output of a call. Without an open run nothing happens.
-    """
-    run = events.current_run()
-    if run is None:
-        return
-    frame = Frame("value", name, events.current_frame())
-    frame.enter(run)
-    if not is_scheduled(frame.index, None):
-        _note_skipped(frame.parent, name)
-        return
-    seen = observe(value, name)
-    kept = frame.record()
-    kept.output, kept.gaps = seen.leaves, seen.gaps
-    run.recorder.on_call(kept)
 
 
 @contextmanager
@@ -354,8 +353,9 @@ def _traced_generator(fn: Callable[..., Any], watch: _Watch) -> Callable[..., An
         steps: Generator[Any, Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Generator[Any, Any, Any]:
         resume: Callable[[], Any] = partial(next, steps)
+        _initialise(watch)
         while True:
-            call = _begin(watch, args, kwargs)
+            call = _open_call(watch, args, kwargs)
             try:
                 value = resume() if call is None else call.step(resume)
             except StopIteration as stop:
@@ -376,13 +376,50 @@ def _traced_generator(fn: Callable[..., Any], watch: _Watch) -> Callable[..., An
     return traced
 
 
+def _traced_async_generator(fn: Callable[..., Any], watch: _Watch) -> Callable[..., Any]:
+    async def stepwise(
+        steps: AsyncGenerator[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AsyncGenerator[Any, Any]:
+        resume: Callable[[], Awaitable[Any]] = steps.__anext__
+        _initialise(watch)
+        while True:
+            call = _open_call(watch, args, kwargs)
+            try:
+                value = await (resume() if call is None else call.async_step(resume))
+            except StopAsyncIteration:
+                return
+            try:
+                resume = partial(steps.asend, (yield value))
+            except GeneratorExit:
+                await steps.aclose()
+                raise
+            except BaseException as error:  # noqa: BLE001 (handed on to the traced generator)
+                resume = partial(steps.athrow, error)
+
+    @wraps(fn)
+    def traced(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        return stepwise(fn(*args, **kwargs), args, kwargs)
+
+    return traced
+
+
+def _initialise(watch: _Watch) -> None:
+    if watch.init_fn is not None:
+        watch.init_fn()
+
+
 def _begin(watch: _Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
+    """Call `init_fn`, and open a call."""
+    if watch.init_fn is not None:
+        watch.init_fn()
+    return _open_call(watch, args, kwargs)
+
+
+def _open_call(watch: _Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
     """Open a call, and observe what goes in; `None` if the schedule skips it.
 
     What a skipped call reads belongs to the function around it, so that it needs no frame.
     """
-    if watch.init_fn is not None:
-        watch.init_fn()
     trace_id = watch.registration.trace_id
     parent = events.current_frame()
     run = events.current_run()
@@ -390,7 +427,7 @@ def _begin(watch: _Watch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Cal
         return _Call(watch, None, Frame("call", trace_id, parent))
     index = run.next_index(trace_id)
     if not is_scheduled(index, watch.every):
-        _note_skipped(parent, trace_id)
+        note_skipped(parent, trace_id)
         return None
     frame = Frame("call", trace_id, parent)
     frame.take_place(run, index)
@@ -426,8 +463,3 @@ def _draws(before: dict[str, str], after: dict[str, str]) -> dict[str, Draw]:
     One that the call did not advance is kept too: if the other run's call did, its state counts.
     """
     return {name: Draw(before.get(name, ""), state) for name, state in after.items()}
-
-
-def _note_skipped(parent: Frame | None, trace_id: str) -> None:
-    if parent is not None:
-        parent.skipped[trace_id] = parent.skipped.get(trace_id, 0) + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ato.exceptions import ScheduleError
+
 _DENSE_CALLS = 32
 
 
@@ -17,3 +19,13 @@ def is_scheduled(index: int, every: int | None) -> bool:
         return True
     step = 1 << (index.bit_length() - _DENSE_CALLS.bit_length())
     return index & (step - 1) == 0
+
+
+def check_every(where: str, every: int | None) -> None:
+    """Refuse a number of calls that says nothing.
+
+    Raises:
+        ScheduleError: `every` is less than 1.
+    """
+    if every is not None and every < 1:
+        raise ScheduleError(f"{where}(every={every}): record each N-th call with N of 1 or more")

@@ -10,7 +10,7 @@ from sqlalchemy import TableClause, column, table, text
 
 from ato.db_routers.sql.schema import Call
 from ato.db_routers.sql.text import as_text
-from ato.events import CallRecord, Draw, Leaf, Read
+from ato.events import CallRecord, Draw, Executed, Leaf, Read
 
 __all__ = ["CALLS", "call_record", "call_row", "dump"]
 
@@ -52,7 +52,7 @@ def call_row(record: CallRecord, run_id: int) -> dict[str, Any]:
         "started": record.started,
         "thread": as_text(record.thread),
         "code": record.code,
-        "passed": dump(record.passed),
+        "passed": _dump_code(record),
         "inputs": _dump_leaves(record.inputs),
         "mutated": _dump_leaves(record.mutated),
         "reads": dump(record.reads),
@@ -68,6 +68,10 @@ def call_row(record: CallRecord, run_id: int) -> dict[str, Any]:
 
 def call_record(row: Sequence[Any]) -> CallRecord:
     """The call that a row of `CALLS` tells of; the columns as in `schema.Call`, keys included."""
+    passed = _decode(row[13]) if row[13] else []
+    executed: list[Any] = []
+    if type(passed) is dict:
+        passed, executed = passed["passed"], passed["executed"]
     return CallRecord(
         kind=row[5],
         trace_id=row[6],
@@ -78,7 +82,7 @@ def call_record(row: Sequence[Any]) -> CallRecord:
         started=row[10],
         thread=row[11],
         code=row[12],
-        passed=_decode(row[13]) if row[13] else [],
+        passed=passed,
         inputs=_load_leaves(row[14]),
         mutated=_load_leaves(row[15]),
         reads=[Read(*read) for read in _decode(row[16])] if row[16] else [],
@@ -89,7 +93,15 @@ def call_record(row: Sequence[Any]) -> CallRecord:
         skipped=_decode(row[21]) if row[21] else {},
         gaps=_decode(row[22]) if row[22] else [],
         duration=row[23],
+        executed=[Executed(*unit) for unit in executed],
     )
+
+
+def _dump_code(record: CallRecord) -> str | None:
+    """What came in as code; in the run's own record, what ran stands beside it."""
+    if not record.executed:
+        return dump(record.passed)
+    return dump({"passed": record.passed, "executed": record.executed})
 
 
 def _dump_leaves(leaves: dict[str, Leaf]) -> str | None:

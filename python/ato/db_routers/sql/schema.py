@@ -404,7 +404,8 @@ class Call(Base):
 
     `inputs`, `mutated` and `output` are `{path: [fingerprint, type, dtype, shape, text, summary]}`,
     trailing nulls cut off; `reads` `[[key, fingerprint, position], …]`; `random`
-    `{generator: [before, after]}`; `duration` in seconds.
+    `{generator: [before, after]}`; `duration` in seconds. `passed` is a list, but in the run's own
+    record `{"passed": […], "executed": [[module, name, file, line, sequence], …]}`: what ran.
     """
 
     __tablename__ = "calls"
