@@ -14,6 +14,7 @@ something else is quoted as in JSON. `#` after a blank begins a comment.
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ato.exceptions import ConfigFileError, ConfigTypeError
+from ato.provenance import dotted
 from ato.whole_file import write_whole
 
 __all__ = ["dump", "dumps", "load", "loads", "loads_with_lines"]
@@ -45,14 +47,15 @@ def dumps(
     value: object,
     *,
     quote: bool = True,
-    comment: Callable[[tuple[str, ...]], str | None] | None = None,
+    comment: Callable[[tuple[Any, ...]], str | None] | None = None,
 ) -> str:
     """Render a JSON-like value.
 
     Args:
         value: nested mappings with text keys, lists and tuples, and scalars.
         quote: quote texts that would read as something else; without it the result is for reading.
-        comment: asked for each key and item with its path; what it gives stands behind it.
+        comment: asked for each key and item with its path, in which the items of lists are ints;
+            what it gives stands behind it.
 
     Raises:
         ConfigTypeError: for a value or key that XYZ has no form for, with its path.
@@ -84,12 +87,12 @@ def load(path: str | Path) -> Any:
 
 class _Writer:
     def __init__(
-        self, quote: bool, comment: Callable[[tuple[str, ...]], str | None] | None
+        self, quote: bool, comment: Callable[[tuple[Any, ...]], str | None] | None
     ) -> None:
         self.quote = quote
         self.comment = comment
 
-    def lines(self, value: object, indent: str, path: tuple[str, ...]) -> list[str]:
+    def lines(self, value: object, indent: str, path: tuple[Any, ...]) -> list[str]:
         if isinstance(value, dict) and value:
             found: list[str] = []
             for key, item in dict.items(value):
@@ -98,26 +101,26 @@ class _Writer:
         if isinstance(value, (list, tuple)) and value:
             found = []
             for index, item in enumerate(value):
-                found += self.entry(f"{index})", item, indent, (*path, str(index)))
+                found += self.entry(f"{index})", item, indent, (*path, index))
             return found
         return [indent + self.scalar(value, path, top=not path)]
 
-    def entry(self, head: str, value: object, indent: str, path: tuple[str, ...]) -> list[str]:
+    def entry(self, head: str, value: object, indent: str, path: tuple[Any, ...]) -> list[str]:
         comment = self.comment(path) if self.comment is not None else None
         behind = f"  # {comment}" if comment else ""
         if isinstance(value, (dict, list, tuple)) and value:
             return [f"{indent}{head}{behind}", *self.lines(value, indent + _INDENT, path)]
         return [f"{indent}{head} {self.scalar(value, path)}{behind}"]
 
-    def key(self, key: object, path: tuple[str, ...]) -> str:
+    def key(self, key: object, path: tuple[Any, ...]) -> str:
         if not isinstance(key, str):
-            where = ".".join(path) or "the top level"
+            where = _dotted(path) or "the top level"
             raise ConfigTypeError(
                 f"XYZ keys are texts; {key!r} at {where} is of type {type(key).__name__}"
             )
         return key if re.fullmatch(r"[A-Za-z_][\w.-]*", key) else _json_text(key)
 
-    def scalar(self, value: object, path: tuple[str, ...], *, top: bool = False) -> str:
+    def scalar(self, value: object, path: tuple[Any, ...], *, top: bool = False) -> str:
         if isinstance(value, str):
             if not self.quote:
                 return value
@@ -130,9 +133,13 @@ class _Writer:
         if not self.quote:
             return str(value)
         raise ConfigTypeError(
-            f"{'.'.join(path) or 'value'}: XYZ has no form for a value of type {type(value).__name__}; "
+            f"{_dotted(path) or 'value'}: XYZ has no form for a value of type {type(value).__name__}; "
             "store a number, a text or None in its place"
         )
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    return functools.reduce(dotted, path, "")
 
 
 def _json_text(text: str) -> str:

@@ -97,7 +97,7 @@ def test_a_key_without_line_has_that_of_the_nearest_above():
         (read_json, '{"a":}', "f:1: not JSON"),
         (read_yaml, "a: 1\nb: 2\na: 3", "f:3: the key 'a' stands twice"),
         (read_yaml, "a: [1", "f:2: not plain YAML"),
-        (read_yaml, "a: 2024-13-45", "f: not plain YAML: month must be in 1..12"),
+        (read_yaml, "a: 2024-13-45", "f:1: not plain YAML: month must be in 1..12"),
         (read_yaml, "a: &x {b: *x}", "f: not plain YAML"),
         (read_toml, "a = 1\na = 2", "f:2: not TOML"),
     ],
@@ -143,7 +143,7 @@ def test_what_has_no_form_is_named_by_its_path(dump):
     with pytest.raises(ConfigTypeError, match=r"a\[0\].b: \w+ has no form"):
         dump({"a": [{"b": object()}]})
     with pytest.raises(ConfigTypeError, match="a: .* keys are texts"):
-        dump({"a": {1: 2}})
+        dump({"a": {(1,): 2}})
 
 
 def test_special_floats_survive_everywhere():

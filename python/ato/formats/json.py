@@ -26,6 +26,9 @@ def read_json(text: str, name: str) -> Loaded:
         raise ConfigFileError(f"{name}:{error.lineno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise ConfigFileError(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        # An integer of more digits than Python reads is a plain ValueError.
+        raise ConfigFileError(f"{name}: not JSON: {error}") from None
     return Loaded(value, _key_lines(text, name))
 
 

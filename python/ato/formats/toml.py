@@ -7,7 +7,8 @@ import tomllib
 from typing import Any
 
 from ato.exceptions import ConfigFileError, ConfigValueError
-from ato.formats._plain import Loaded, plain
+from ato.formats._plain import TIMES, Loaded, plain
+from ato.provenance import dotted
 
 __all__ = ["dump_toml", "read_toml"]
 
@@ -19,6 +20,7 @@ _STRING = re.compile(
     r"|'[^'\n]*'",
     re.DOTALL,
 )
+_BARE = re.compile(r"[^\s,\]}#]+(?: (?=\d\d:)[^\s,\]}#]+)?")
 
 
 def read_toml(text: str, name: str) -> Loaded:
@@ -34,7 +36,12 @@ def read_toml(text: str, name: str) -> Loaded:
         place = re.search(r"line (\d+)", message)
         line = place[1] if place else text.rstrip("\n").count("\n") + 1
         raise ConfigFileError(f"{name}:{line}: not TOML: {message}") from None
-    return Loaded(value, _key_lines(text))
+    except RecursionError:
+        raise ConfigFileError(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        # An integer of more digits than Python reads is a plain ValueError.
+        raise ConfigFileError(f"{name}: not TOML: {error}") from None
+    return Loaded(value, _Lines(text).lines)
 
 
 def dump_toml(value: object) -> str:
@@ -46,7 +53,7 @@ def dump_toml(value: object) -> str:
     """
     import tomli_w  # loads on first use: most programs write no TOML
 
-    found = plain(value, "TOML", times=True)
+    found = plain(value, "TOML", TIMES)
     if not isinstance(found, dict):
         raise ConfigValueError("a TOML file holds a mapping")
     _refuse_none(found, "")
@@ -60,70 +67,102 @@ def _refuse_none(value: Any, path: str) -> None:
         )
     if isinstance(value, dict):
         for key, item in value.items():
-            _refuse_none(item, f"{path}.{key}" if path else key)
+            _refuse_none(item, dotted(path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _refuse_none(item, f"{path}[{index}]")
 
 
-def _key_lines(text: str) -> dict[tuple[str, ...], int]:
-    """Find the line of each header and each key, in a text that is known to be TOML."""
-    lines: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    position, number = 0, 1
-    while position < len(text):
-        character = text[position]
-        if character in " \t\r\n":
-            number += character == "\n"
-            position += 1
-            continue
-        if character == "#":
-            position = _line_end(text, position)
-            continue
-        header = character == "["
-        path, after = _dotted(text, position + (text.startswith("[[", position) + header))
-        table = path if header else table
-        full = path if header else table + path
-        for length in range(1, len(full) + 1):
-            lines.setdefault(full[:length], number)
-        end = _line_end(text, after) if header else _statement_end(text, after)
-        number += text.count("\n", position, end)
-        position = end
-    return lines
+class _Lines:
+    """Finds the line of each header and each key, in a text that is known to be TOML."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.lines: dict[tuple[str, ...], int] = {}
+        # How many elements each array of tables has so far: a header below it means the last one.
+        self.elements: dict[tuple[str, ...], int] = {}
+        # The line of the position that was reached last; positions only grow.
+        self.reached, self.number = 0, 1
+        self.statements()
+
+    def statements(self) -> None:
+        table: tuple[str, ...] = ()
+        position = self.skip(0, " \t\r\n")
+        while position < len(self.text):
+            if self.text[position] == "[":
+                table, position = self.header(position)
+            else:
+                position = self.pair(table, position)
+            position = self.skip(position, " \t\r\n")
+
+    def header(self, position: int) -> tuple[tuple[str, ...], int]:
+        several = self.text.startswith("[[", position)
+        parts, after = _key_parts(self.text, position + 1 + several)
+        table: tuple[str, ...] = ()
+        for number, part in enumerate(parts):
+            table = (*table, part)
+            if several and number == len(parts) - 1:
+                self.elements[table] = self.elements.get(table, 0) + 1
+            self.note(table, position)
+            if table in self.elements:
+                table = (*table, str(self.elements[table] - 1))
+                self.note(table, position)
+        return table, after + 1 + several
+
+    def pair(self, table: tuple[str, ...], position: int) -> int:
+        """Note a `key = value`; return the position behind it."""
+        parts, after = _key_parts(self.text, position)
+        for part in parts:
+            table = (*table, part)
+            self.note(table, position)
+        return self.value(table, self.skip(after + 1, " \t"))  # behind the equals sign
+
+    def value(self, path: tuple[str, ...], position: int) -> int:
+        text = self.text
+        if text[position] == "[":
+            index, position = 0, self.skip(position + 1, " \t\r\n")
+            while text[position] != "]":
+                position = self.skip(self.value((*path, str(index)), position), " \t\r\n,")
+                index += 1
+            return position + 1
+        if text[position] == "{":
+            position = self.skip(position + 1, " \t\r\n")
+            while text[position] != "}":
+                position = self.skip(self.pair(path, position), " \t\r\n,")
+            return position + 1
+        match = _STRING.match(text, position) or _BARE.match(text, position)
+        assert match is not None, "a value of TOML is a bracket, a text or a bare word"
+        return match.end()
+
+    def skip(self, position: int, blanks: str) -> int:
+        """Pass over blanks and comments."""
+        while position < len(self.text):
+            if self.text[position] == "#":
+                end = self.text.find("\n", position)
+                position = len(self.text) if end < 0 else end
+            elif self.text[position] in blanks:
+                position += 1
+            else:
+                break
+        return position
+
+    def note(self, path: tuple[str, ...], position: int) -> None:
+        self.number += self.text.count("\n", self.reached, position)
+        self.reached = position
+        self.lines.setdefault(path, self.number)
 
 
-def _dotted(text: str, position: int) -> tuple[tuple[str, ...], int]:
+def _key_parts(text: str, position: int) -> tuple[list[str], int]:
     parts: list[str] = []
     while (match := _KEY_PART.match(text, position)) is not None:
         quoted, literal, bare = match.groups()
-        # Escapes in a quoted key are TOML's own; its parser reads them.
-        parts.append(bare or literal or next(iter(tomllib.loads(f'"{quoted or ""}" = 0'))))
+        if bare is not None or literal is not None:
+            parts.append(literal if bare is None else bare)
+        else:
+            # Escapes in a quoted key are TOML's own; its parser reads them.
+            parts.append(next(iter(tomllib.loads(f'"{quoted}" = 0'))))
         position = match.end()
         if not text.startswith(".", position):
             break
         position += 1
-    return tuple(parts), position
-
-
-def _line_end(text: str, position: int) -> int:
-    end = text.find("\n", position)
-    return len(text) if end < 0 else end
-
-
-def _statement_end(text: str, position: int) -> int:
-    """Skip a value: to the end of the line, outside of strings, brackets and comments."""
-    depth = 0
-    while position < len(text):
-        character = text[position]
-        if character in "\"'":
-            match = _STRING.match(text, position)
-            position = match.end() if match else position + 1
-            continue
-        if character == "#":
-            position = _line_end(text, position)
-            continue
-        if character == "\n" and depth == 0:
-            return position
-        depth += (character in "[{") - (character in "]}")
-        position += 1
-    return position
+    return parts, position
