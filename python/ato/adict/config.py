@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from ato import diff as diff_room
 from ato import formats, xyz
-from ato.adict.files import fill_composed, merge_file, read_file, write_file
+from ato.adict.files import fill_composed, merge_composed, merge_file, read_file, write_file
 from ato.adict.merge import add_absent, merge, merge_like_mm
 from ato.adict.node import (
     Node,
@@ -137,6 +137,11 @@ class ADict(Node):
         config = cls()
         fill_composed(config, values, origins)
         return config
+
+    @classmethod
+    def from_mm_config(cls, path: str | Path, safe: bool = False) -> Self:
+        """Read an OpenMMLab config with its bases; see `load_mm_config`. `.py` executes code."""
+        return cls().load_mm_config(path, safe=safe)
 
     # ---------------------------------------------------------------- reading
 
@@ -383,6 +388,35 @@ class ADict(Node):
         if state.history is None:
             place(node, state.prefix, History())
         merge_file(node, loaded, file)
+        return self
+
+    def load_mm_config(self, path: str | Path, safe: bool = False) -> Self:
+        """Merge an OpenMMLab config, its bases included, deeply into this config.
+
+        A `.py` config executes code, and so does a base that is one.
+
+        Args:
+            path: a .py, .yaml, .yml or .json file. `_base_` (one or many, relative, or
+                `package::path`), `_delete_`, `{{ fileDirname }}` and the like, `{{ $ENV:default }}`,
+                `{{ _base_.key }}`, `_base_.key` and `read_base()` are understood. What a file of
+                the `read_base()` style imports from packages becomes its dotted name, a text.
+            safe: execute nothing; a `.py` file is then an error.
+
+        Raises:
+            MissingFileError: the file or a base is missing, or the package of a base.
+            ConfigFileError: a file cannot be read, with file and line; bases that form a cycle or
+                share a key; a mapping over something else; an unset environment variable.
+            UnknownKeyError: a reference to a base names no key of it.
+            FrozenConfigError: a part that would change is frozen.
+        """
+        from ato.compose.openmm import load  # on first use: only OpenMMLab's users need it
+
+        layer = load(path, safe=safe)
+        node = attached(self)
+        state = state_of(node)
+        if state.history is None:
+            place(node, state.prefix, History())
+        merge_composed(node, layer.values, layer.writes)
         return self
 
     def dump(self, path: str | Path) -> None:

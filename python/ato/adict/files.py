@@ -6,6 +6,7 @@ import ast
 import runpy
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -33,7 +34,7 @@ from ato.provenance import (
 )
 from ato.whole_file import write_whole
 
-__all__ = ["fill_composed", "merge_file", "read_file", "write_file"]
+__all__ = ["fill_composed", "merge_composed", "merge_file", "read_file", "write_file"]
 
 
 def read_file(file: Path) -> Loaded:
@@ -138,6 +139,57 @@ def fill_composed(
     fill(node, values.items(), state_of(node))
     place(node, "", history)
     _note_origins(history, node, origins, "", ())
+
+
+def merge_composed(
+    node: Branch,
+    values: Mapping[Any, Any],
+    writes: Mapping[tuple[str, ...], Sequence[Write]],
+) -> None:
+    """Merge composed values deeply into a node that has a history.
+
+    Args:
+        node: what they are merged into.
+        values: plain nested values.
+        writes: path of each leaf (keys as texts) → the writes to it, oldest first.
+
+    Raises:
+        FrozenConfigError: a part that would change is frozen; nothing is changed then.
+    """
+    refuse_frozen(node, values)
+    history = state_of(node).history
+    assert history is not None, "a config that loads a file has a history"
+    loader = history.source
+    by = f"view {loader.text}" if type(loader) is Source else ""
+    _merge_composed(node, values, writes, history, by, ())
+
+
+def _merge_composed(
+    node: Branch,
+    values: Mapping[Any, Any],
+    writes: Mapping[tuple[str, ...], Sequence[Write]],
+    history: History,
+    by: str,
+    path: tuple[str, ...],
+) -> None:
+    state = state_of(node)
+    for key, value in values.items():
+        below, name = (*path, str(key)), dotted(state.prefix, key)
+        if isinstance(value, Mapping) and value:
+            old = get_or(node, key, MISSING)
+            if not isinstance(old, Branch):
+                if old is not MISSING:
+                    del node[key]
+                old = build((), name, state)
+                set_raw(node, key, old)
+            _merge_composed(old, value, writes, history, by, below)
+            continue
+        *earlier, last = (
+            replace(write, origin=replace(write.origin, text=by)) for write in writes[below]
+        )
+        history.add(name, earlier)
+        with history.writing(last.origin):
+            node[key] = value
 
 
 def _note_origins(
