@@ -27,8 +27,9 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
         if sources:
             yield Finding(change, "ruled_out", reason=f"follows from {', '.join(sources)}")
         else:
-            acting = [comparison.top] if key in changes.unwatched else actors.reading(key)
+            acting = [comparison.top] if key in changes.unwatched else actors.acting_by(key)
             yield _judged(comparison, change, acting, "read by no call")
+    causes = causes | changes.as_config.keys()
     for unit, change in changes.code.items():
         if ("code", change.subject) not in causes:
             yield _judged(
@@ -76,6 +77,20 @@ class _Actors:
 
     def reading(self, key: str) -> list[Pair]:
         return self._reads.get(key, [])
+
+    def acting_by(self, key: str) -> list[Pair]:
+        """The calls that read a key, or reach the code or open the file that is its origin."""
+        changes = self._comparison.changes
+        found = self.reading(key)
+        for (factor, subject), keys in changes.as_config.items():
+            if key not in keys:
+                continue
+            if factor == "data":
+                found = found + self.opening(subject)
+            else:
+                units = (unit for unit, c in changes.code.items() if c.subject == subject)
+                found = [*found, *(pair for unit in units for pair in self.reaching(unit))]
+        return found
 
     def opening(self, path: str) -> list[Pair]:
         idents_a = {f.ident for f in self._comparison.a.inputs if f.path == path}

@@ -162,12 +162,18 @@ class _Search:
             for source in self.changes.source_keys(key):
                 self.causes.add(self.changes.config[source], chain)
         for change, path in self._differing_code(*sides):
-            self.causes.add(change, _joined(chain, path))
+            self._add_told(change, _joined(chain, path))
         for name in dict.fromkeys(file.path for side in sides for file in side.files()):
             if name in self.changes.data:
-                self.causes.add(self.changes.data[name], chain)
+                self._add_told(self.changes.data[name], chain)
         for change in self._differing_environment(*(side.roots() for side in sides)):
             self.causes.add(change, chain)
+
+    def _add_told(self, change: Change, via: list[str]) -> None:
+        """Add a change of code or data, told as the config keys that it is the origin of."""
+        keys = self.changes.as_config.get((change.factor, change.subject))
+        for told in [change] if keys is None else [self.changes.config[key] for key in keys]:
+            self.causes.add(told, via)
 
     def _unwatched_reads(self, pair: Pair) -> None:
         """Add the changed keys that may have been read in a stretch without a trace."""

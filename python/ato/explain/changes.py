@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ato.db_routers.sql.reading import Unit
+from ato.db_routers.sql.reading import Unit, writes
 from ato.events import CallRecord
 from ato.explain.entropy import is_volatile
 from ato.explain.explanation import Change
@@ -30,7 +30,8 @@ class Changes:
 
     `derived` names the changed keys that a key came from, `unwatched` the changed keys that may
     have been read without a trace, `volatile` the module-level values that are others in every
-    process (a time, a pid).
+    process (a time, a pid). `as_config` names the changed keys that a change of code or data, by
+    factor and subject, is the origin of; it is told as those.
     """
 
     config: dict[str, Change] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Changes:
     machine: dict[str, Change] = field(default_factory=dict)
     data: dict[str, Change] = field(default_factory=dict)
     random: dict[str, Change] = field(default_factory=dict)
+    as_config: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def source_keys(self, key: str) -> list[str]:
         """The changed keys that a changed key was derived from, at the far end; itself if none."""
@@ -91,7 +93,9 @@ def _compare_config(a: Run, b: Run, changes: Changes) -> None:
     for key in [*a.config, *(key for key in b.config if key not in a.config)]:
         left, right = a.config.get(key), b.config.get(key)
         if left is None or right is None or left["fingerprint"] != right["fingerprint"]:
-            changes.config[key] = _config_change(key, left, right)
+            changes.config[key] = _config_change(
+                key, left, right, left or a.deleted.get(key), right or b.deleted.get(key)
+            )
     # A key that is set in code after the run opened shows only where it is read.
     # So does one of a scope whose config the logger was not given.
     reads_a, reads_b = _reads(a.calls), _reads(b.calls)
@@ -101,7 +105,7 @@ def _compare_config(a: Run, b: Run, changes: Changes) -> None:
     for key in changes.config:
         if not (_watched(a, key) and _watched(b, key)):
             changes.unwatched.add(key)
-        parents = _parents(a.config.get(key)) | _parents(b.config.get(key))
+        parents = _common_parents(a.config.get(key), b.config.get(key))
         changes.derived[key] = sorted(parents & changes.config.keys() - {key})
 
 
@@ -121,7 +125,14 @@ def _reads(calls: Iterable[CallRecord]) -> dict[str, set[str]]:
     return found
 
 
-def _config_change(key: str, left: dict[str, Any] | None, right: dict[str, Any] | None) -> Change:
+def _config_change(
+    key: str,
+    left: dict[str, Any] | None,
+    right: dict[str, Any] | None,
+    set_left: dict[str, Any] | None,
+    set_right: dict[str, Any] | None,
+) -> Change:
+    """The change of a key; `set_left` and `set_right` say who set or deleted it."""
     same_type = left is not None and right is not None and left["type"] == right["type"]
     return Change(
         "config",
@@ -130,8 +141,8 @@ def _config_change(key: str, left: dict[str, Any] | None, right: dict[str, Any] 
         _shown_value(left),
         _shown_value(right),
         None,
-        _origin(left),
-        _origin(right),
+        _origin(set_left),
+        _origin(set_right),
     )
 
 
@@ -143,18 +154,24 @@ def _short(text: str) -> str:
     return text if len(text) <= _TEXT_WIDTH else text[: _TEXT_WIDTH - 1] + "…"
 
 
-def _writes(entry: dict[str, Any] | None) -> list[Write]:
-    return [] if entry is None else [Write.from_json(write) for write in entry["history"] or []]
+def _last_write(entry: dict[str, Any] | None) -> Write | None:
+    history = writes(entry or {})
+    return history[-1] if history else None
 
 
 def _origin(entry: dict[str, Any] | None) -> str | None:
-    writes = _writes(entry)
-    return str(writes[-1].origin) if writes else None
+    last = _last_write(entry)
+    return None if last is None else str(last.origin)
 
 
-def _parents(entry: dict[str, Any] | None) -> set[str]:
-    writes = _writes(entry)
-    return set(writes[-1].derived_from) if writes else set()
+def _common_parents(left: dict[str, Any] | None, right: dict[str, Any] | None) -> set[str]:
+    """The keys that views derived a key from; none if one run has it from somewhere else."""
+    found: set[str] = set()
+    for last in (_last_write(left), _last_write(right)):
+        if last is not None and last.origin.kind not in ("view", "lazy"):
+            return set()
+        found.update(() if last is None else last.derived_from)
+    return found
 
 
 def _compare_code(a: Run, b: Run, changes: Changes) -> None:

@@ -12,6 +12,7 @@ from ato.events import CallRecord
 from ato.explain import entropy
 from ato.explain.align import Pair, align
 from ato.explain.changes import Changes, find_changes
+from ato.explain.defaults import tell_edited_defaults
 from ato.explain.divergence import Split, first_split
 from ato.explain.graph import Root
 from ato.explain.load import InputFile, Run
@@ -61,6 +62,7 @@ class Comparison:
         self.a = a
         self.b = b
         self.changes: Changes = find_changes(a, b)
+        tell_edited_defaults(a, b, self.changes)
         # What is set from the clock differs in every run, and says nothing.
         self.clocked: set[str] = entropy.clocked(
             unit.text for run in (a, b) for units in run.graph.units.values() for unit in units

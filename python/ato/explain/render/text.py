@@ -138,9 +138,11 @@ def _change(change: Change) -> list[Text]:
     if change.factor == "code" and change.a is None and change.b is None:
         return [Text("    its bytecode differs; there is no source to show")]
     lines = [Text(f"    {_or_absent(change.a)} → {_or_absent(change.b)}")]
-    for side, origin in (("was", change.origin_a), ("now", change.origin_b)):
+    sides = (("was", change.a, change.origin_a), ("now", change.b, change.origin_b))
+    for side, value, origin in sides:
         if origin and change.factor == "config":
-            lines.append(Text(f"    {side} set by {origin}", style="cyan"))
+            verb = "deleted" if value is None else "set"
+            lines.append(Text(f"    {side} {verb} by {origin}", style="cyan"))
     return lines
 
 
