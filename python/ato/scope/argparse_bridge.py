@@ -16,7 +16,7 @@ import os
 import sys
 import weakref
 from argparse import Action, ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, redirect_stderr, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -73,8 +73,11 @@ class _Parse:
     """A parse that is going on, or the last one of the user's."""
 
     given_argv: object
+    argv: list[str]
+    # What stood where, from 1; for what an earlier parse left, where it stood for that one.
     texts: dict[int, str]
-    # Each text is an object of its own, so that equal ones are told apart by their identity.
+    # Each text is an object of its own, so that equal ones are told apart by their identity. Those
+    # of one letter are not: Python keeps a single object for each.
     places: dict[int, int]
     namespace: object = None
     rest: object = None
@@ -84,6 +87,7 @@ class _Parse:
     taken: dict[str, str] = field(default_factory=dict)
     consumed: set[int] = field(default_factory=set)
     unknown: list[Token] = field(default_factory=list)
+    wrong: CommandLineError | None = None
     flags: list[Flag] = field(default_factory=list)
 
     def note(self, action: Action, strings: Sequence[str]) -> None:
@@ -94,19 +98,33 @@ class _Parse:
             return  # an optional positional that nobody gave
         subcommand = isinstance(action, argparse._SubParsersAction)
         shown = [str(text) for text in (strings[:1] if subcommand else strings)]
-        number = next((self.places[id(s)] for s in strings if id(s) in self.places), None)
-        if action.option_strings and number is not None:
-            number -= 1
-            shown.insert(0, self.texts.get(number, action.option_strings[0]))
-        elif action.option_strings:
-            # `--lr=0.1`, or a flag without a value.
-            number = self._last_spelled(action)
-            shown = [action.option_strings[0], *shown] if number is None else [self.texts[number]]
+        number = self.place(strings[0]) if strings else None
+        if action.option_strings:
+            number = self._option_before(strings, action)
+            if number is None:  # `--lr=0.1`, a flag without a value, or an argument from a file
+                number = self._last_spelled(action)
+                shown = [] if number is not None else shown
+            shown.insert(0, action.option_strings[0] if number is None else self.texts[number])
         self.taken[action.dest] = str(Token(" ".join(shown), number))
 
-    def _last_spelled(self, action: Action) -> int | None:
+    def place(self, text: str) -> int | None:
+        """Where a text stood, counted from 1."""
+        return self.places.get(id(text))
+
+    def _option_before(self, strings: Sequence[str], action: Action) -> int | None:
+        """Where the option stood whose values these are."""
+        if not strings:
+            return None
+        place = self.place(strings[0])
+        if len(strings[0]) > 1 or place is None:
+            return None if place is None else place - 1
+        # The last of several that are equal: its value is the one that stays.
+        return self._last_spelled(action, followed_by=strings[0])
+
+    def _last_spelled(self, action: Action, followed_by: str | None = None) -> int | None:
         for number, text in reversed(self.texts.items()):
-            if any(_spells(text, option) for option in action.option_strings):
+            follows = followed_by is None or self.texts.get(number + 1) == followed_by
+            if follows and any(_spells(text, option) for option in action.option_strings):
                 return number
         return None
 
@@ -187,6 +205,8 @@ def leftover() -> list[Token] | None:
     if not _parses:
         return None
     last = _parses[-1]
+    if last.wrong is not None:
+        raise last.wrong
     # A word belongs to nobody else only if every parser that saw it left it.
     places = [{token.position for token in parse.unknown} for parse in _parses]
     return [token for token in last.unknown if all(token.position in each for each in places)]
@@ -265,39 +285,40 @@ def _is_project(call: _Call, scopes: Sequence[Scope]) -> bool:
 
 def _begun(given: Any) -> _Parse:
     """Begin a parse with texts of its own; those that an earlier parse left keep their places."""
-    argv = sys.argv[1:] if given is None else list(given)
     known = {key: number for parse in _parses for key, number in parse.places.items()}
-    texts: dict[int, str] = {}
-    places: dict[int, int] = {}
-    for index, text in enumerate(argv, 1):
+    goes_on = given is not None and any(given is parse.rest for parse in _parses)
+    begun = _Parse(given, [], {}, {})
+    for index, text in enumerate(sys.argv[1:] if given is None else given, 1):
         number = index
-        if given is not None and len(text) > 1 and id(text) in known:
+        if given is not None and id(text) in known and (goes_on or len(text) > 1):
             number = known[id(text)]
         else:
             text = "".join([text[:1], text[1:]])
-        texts[number] = text
-        places.setdefault(id(text), number)
-    return _Parse(given, texts, places)
+        begun.argv.append(text)
+        begun.texts.setdefault(number, text)
+        begun.places.setdefault(id(text), number)
+    return begun
 
 
 def _run(
     original: Callable[..., Any], parse: _Parse, namespace: Any, call: _Call, scopes: list[Scope]
 ) -> tuple[Any, list[str]]:
-    argv = list(parse.texts.values())
-    if argv[:1] == ["manual"]:
-        _show_manual(argv, scopes)
+    own = parse.given_argv is not None or registry.program_arguments() is not None
+    argv = parse.argv
+    # In front, the word is the scope's, whatever positional arguments the parser has.
+    asked = _manual_words(argv) if own and argv[:1] == ["manual"] else 0
     # Missing arguments must not stop `manual`: the parser's complaint waits until it is known
     # whether the word was one of its own.
     complaint = io.StringIO()
-    waiting = redirect_stderr(complaint) if "manual" in argv else nullcontext()
+    waiting = redirect_stderr(complaint) if own and "manual" in argv else nullcontext()
     before = _now.set(parse)
     try:
         with waiting:
-            answer, unknown = original(argv, namespace)
+            answer, unknown = original(argv[asked:], namespace)
     except BaseException as error:
-        asks = any(text == "manual" and id(text) not in parse.consumed for text in argv)
-        if asks and complaint.getvalue() and isinstance(error, SystemExit):
-            _show_manual(argv, scopes)
+        refused = bool(complaint.getvalue()) and isinstance(error, SystemExit)
+        if refused and any(text == "manual" and id(text) not in parse.consumed for text in argv):
+            _show_manual(parse, call, scopes)
         sys.stderr.write(complaint.getvalue())
         if isinstance(error, SystemExit) and not error.code and parse.helped:
             write(manual_text(list(registry.scopes().values())))
@@ -306,28 +327,38 @@ def _run(
         _now.reset(before)
     sys.stderr.write(complaint.getvalue())
     left = list(unknown)
-    if parse.given_argv is not None or registry.program_arguments() is not None:
-        parse.unknown, left = _shared_out(unknown, parse)
+    if own:
+        parse.unknown, left = _shared_out([*argv[:asked], *unknown], parse)
     if parse.whole and left:
         return answer, left
-    parse.namespace, parse.rest = namespace if namespace is not None else answer, unknown
-    parse.flags = list(_flags(answer, parse, call))
+    parse.namespace, parse.rest = answer, unknown
+    parse.flags = list(_flags(vars(answer), parse, call))
     _parses[:] = [earlier for earlier in _parses if parse.belongs_to(earlier)] + [parse]
     for scope in scopes:
         scope.apply_anew()
     return answer, [] if parse.whole else unknown
 
 
+def _manual_words(argv: Sequence[str]) -> int:
+    """How many of the first arguments are `manual` or `manual KEY`."""
+    return 1 + any(_is_plain(text) and text not in _views() for text in argv[1:2])
+
+
+def _is_plain(text: str) -> bool:
+    return not text.startswith("-") and "=" not in text
+
+
+def _views() -> set[str]:
+    return {view for scope in registry.scopes().values() for view in scope.views}
+
+
 def _shared_out(unknown: Sequence[str], parse: _Parse) -> tuple[list[Token], list[str]]:
     """Tell the scope's words from options, which stay the parser's to complain about."""
-    placed = sorted(((parse.places.get(id(text)), text) for text in unknown), key=_place)
-    texts = [text for _, text in placed]
-    numbers = [number for number, _ in placed]
     try:
-        found = tokens(texts, numbers)
-    except CommandLineError:
-        # Said when the scope applies, as for a program without a parser.
-        return [Token(text, number) for number, text in placed], []
+        found = tokens(unknown, [parse.place(text) for text in unknown])
+    except CommandLineError as error:
+        parse.wrong = error  # said when the scope applies, as for a program without a parser
+        return [], []
     own: list[Token] = []
     left: list[str] = []
     after_option = False
@@ -343,13 +374,9 @@ def _shared_out(unknown: Sequence[str], parse: _Parse) -> tuple[list[Token], lis
     return own, left
 
 
-def _place(placed: tuple[int | None, str]) -> int:
-    return placed[0] or 0
-
-
-def _flags(answer: Any, parse: _Parse, call: _Call) -> Iterator[Flag]:
+def _flags(answer: Mapping[str, Any], parse: _Parse, call: _Call) -> Iterator[Flag]:
     actions = {a.dest: a for parser in reversed(parse.parsers) for a in reversed(parser._actions)}
-    for dest, value in vars(answer).items():
+    for dest, value in answer.items():
         path = tuple(dest.split("."))
         if "" in path or dest.startswith("__"):
             continue  # a class that was given as the namespace has names of its own
@@ -379,16 +406,27 @@ def _default(action: Action) -> Any:
     return action.default
 
 
-def _show_manual(argv: Sequence[str], scopes: Sequence[Scope]) -> None:
-    """Show `manual` or `manual KEY` without a parse; of the rest only what is surely a scope's."""
-    at = next(index for index, text in enumerate(argv) if text == "manual")
-    views = {view for scope in registry.scopes().values() for view in scope.views}
-    words = [
+def _show_manual(parse: _Parse, call: _Call, scopes: Sequence[Scope]) -> None:
+    """Show `manual` or `manual KEY` where the parser refuses the rest, as if that were not there.
+
+    Of the rest only what is surely a scope's counts, and of the parser only the defaults.
+    """
+    at = parse.argv.index("manual")
+    views = _views()
+    parse.unknown = [
         Token(text, index + 1)
-        for index, text in enumerate(argv)
+        for index, text in enumerate(parse.argv)
         if not text.startswith("-")
         and (index in (at, at + 1) or "=" in text or text.rpartition(".")[2] in views)
     ]
-    _parses[:] = [_Parse(None, {}, {}, unknown=words)]
+    parse.taken.clear()
+    parser = parse.parsers[0]
+    defaults = {
+        action.dest: _default(action)
+        for action in parser._actions
+        if argparse.SUPPRESS not in (action.dest, action.default)
+    }
+    parse.flags = list(_flags(defaults, parse, call))
+    _parses[:] = [parse]
     scopes[0].apply_anew()
     scopes[0].apply()
