@@ -1,7 +1,8 @@
 """`python -m benches [GROUP …]`: every speed claim as a ratio, measured side by side.
 
 Each group runs in a process of its own, some bound to one processor, which makes libraries use one
-thread. Groups: `one` and `several` (arrays on one thread and on all), `values`, `calls`, `rivals`.
+thread. Groups: `one` and `several` (arrays on one thread and on all), `values`, `calls`, `config`
+(beside other config libraries), `rivals` (the package ato 2.2.1).
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ GROUPS = {
     "several": "arrays",
     "values": "values",
     "calls": "calls",
+    "config": "configs",
     "rivals": "rivals",
 }
-ONE_PROCESSOR = frozenset({"one", "values", "calls", "rivals"})
+ONE_PROCESSOR = frozenset({"one", "values", "calls", "config", "rivals"})
 
 
 def main(arguments: list[str]) -> int:

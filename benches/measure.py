@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -40,7 +41,12 @@ class Row:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
-def interleaved(contestants: dict[str, Callable[[], object]], turns: int = 15) -> dict[str, float]:
+Clock = Literal["wall", "processor"]
+
+
+def interleaved(
+    contestants: dict[str, Callable[[], object]], turns: int = 15, clock: Clock = "wall"
+) -> dict[str, float]:
     """Seconds that one call takes, by contestant: medians of `turns` turns in rotating order."""
     repeats = {name: _repeats(call) for name, call in contestants.items()}
     taken: dict[str, list[float]] = {name: [] for name in contestants}
@@ -51,18 +57,19 @@ def interleaved(contestants: dict[str, Callable[[], object]], turns: int = 15) -
         for turn in range(turns):
             start = turn % len(order)
             for name in order[start:] + order[:start]:
-                taken[name].append(timed(contestants[name], repeats[name]))
+                taken[name].append(timed(contestants[name], repeats[name], clock))
     finally:
         gc.enable()
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def timed(call: Callable[[], object], repeats: int) -> float:
+def timed(call: Callable[[], object], repeats: int, clock: Clock = "wall") -> float:
     """Seconds of one call, as the mean of `repeats` calls."""
-    begin = time.perf_counter()
+    now = time.process_time if clock == "processor" else time.perf_counter
+    begin = now()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - begin) / repeats
+    return (now() - begin) / repeats
 
 
 def _repeats(call: Callable[[], object]) -> int:

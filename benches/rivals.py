@@ -59,7 +59,7 @@ def _line(stream: IO[str]) -> str:
 
 def rows() -> Iterator[Row]:
     """All rows; one that says why where the other version cannot be had."""
-    interpreter = _install()
+    interpreter = install()
     if isinstance(interpreter, str):
         yield Row(f"beside {PINNED}", None, "", "", note=f"could not be installed: {interpreter}")
         return
@@ -133,7 +133,7 @@ def _import(interpreter: Path) -> Row:
     return Row("import of Scope and ADict", other / own, "×", f"the speed of {PINNED}", note=note)
 
 
-def _install() -> Path | str:
+def install() -> Path | str:
     """The interpreter of an environment that holds the other version, or why there is none."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir())
     folder = base / f"ato-benches-{PINNED.replace('==', '-')}-py{sys.version_info.minor}"
