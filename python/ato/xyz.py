@@ -40,6 +40,8 @@ _WORDS = {
     "-inf": float("-inf"),
     "nan": float("nan"),
 }
+# Python neither writes nor reads the decimal digits of an integer of more bits than about this.
+_LONGEST_DECIMAL = 2000
 _NUMBER = re.compile(r"[+-]?(\d|\.\d)[\w.+-]*")
 
 
@@ -72,7 +74,10 @@ def loads(text: str) -> Any:
 def loads_with_lines(text: str, name: str = "<text>") -> tuple[Any, dict[tuple[str, ...], int]]:
     """Read XYZ text, and say on which line each key stands."""
     reader = _Reader(text, name)
-    return reader.document(), reader.key_lines
+    try:
+        return reader.document(), reader.key_lines
+    except RecursionError:
+        raise ConfigFileError(f"{name}: nested too deeply") from None
 
 
 def dump(value: object, path: str | Path) -> None:
@@ -128,6 +133,8 @@ class _Writer:
             return value if bare else _json_text(value)
         if isinstance(value, (dict, list, tuple)):
             return "{}" if isinstance(value, dict) else "[]"
+        if type(value) is int and value.bit_length() > _LONGEST_DECIMAL:
+            return hex(value)
         if value is None or type(value) in (bool, int, float):
             return repr(value)
         if not self.quote:
@@ -208,7 +215,7 @@ class _Reader:
             if match is None:
                 raise self.error(line, "expected 'key: value'")
             key = match["key"]
-            key = json.loads(key) if key.startswith('"') else key
+            key = self.quoted(key, line) if key.startswith('"') else key
             if key in found:
                 raise self.error(line, f"the key {key!r} stands twice")
             self.key_lines[*path, key] = line.number
@@ -245,11 +252,18 @@ class _Reader:
             quoted = _QUOTED.match(text)
             if quoted is None or re.fullmatch(r"([ \t]+#.*)?", text[quoted.end() :]) is None:
                 raise self.error(line, f"the quotes do not close: {text}")
-            return json.loads(quoted[0])
+            return self.quoted(quoted[0], line)
         text = re.split(r"[ \t]#", text, maxsplit=1)[0].rstrip(" \t")
         if text in ("{}", "[]"):
             return {} if text == "{}" else []
         return _plain_scalar(text)
+
+    def quoted(self, text: str, line: _Line) -> str:
+        try:
+            found: str = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise self.error(line, f"{error.msg} (a text is quoted as in JSON)") from None
+        return found
 
     def error(self, line: _Line, message: str) -> ConfigFileError:
         return ConfigFileError(f"{self.name}:{line.number}: {message}: {line.text}")

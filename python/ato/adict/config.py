@@ -32,8 +32,8 @@ from ato.adict.state import (
     set_state,
     state_of,
 )
-from ato.adict.tree import blank, fill, nodes, place
 from ato.adict.structure import structure_hash, structure_text
+from ato.adict.tree import blank, fill, nodes, place
 from ato.compose.folders import OnMissing, compose_folder
 from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
 from ato.fingerprints import value_hex

@@ -378,6 +378,7 @@ def _set_many(node: Node, keys: tuple[Any, ...], values: Any) -> None:
 
 
 def frozen_error(state: State, key: Any) -> FrozenConfigError:
+    """Make the error for a write to a frozen node."""
     path = dotted(state.prefix, key)
     if state.frozen == FOR_GOOD:
         return FrozenConfigError(f"cannot write {path!r}: this config is immutable; clone() it")
