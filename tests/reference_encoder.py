@@ -1,6 +1,7 @@
 """Format 1 once more, slow and plain: what the Rust core is compared with.
 
-The rules stand in `rust/core/src/encode.rs`, `structure.rs` and `tensor.rs`. Nothing is shared with
+The rules stand in `rust/core/src/encode.rs`, `structure.rs`, `tensor.rs`,
+`rows.rs` and `sketch.rs`. Nothing is shared with
 the core but the packages `blake3` and `xxhash`, which are the originals' own.
 """
 
@@ -26,6 +27,8 @@ SCHEMES = [
     "ato value v1",
     "ato tensor v1",
     "ato tensor-blake3 v1",
+    "ato rows v1",
+    "ato sketch v1",
     "ato code-logic v1",
     "ato code-deep v1",
     "ato bytecode v1",
@@ -172,3 +175,45 @@ def tensor_digest(dtype: str, shape: Sequence[int], data: bytes, algorithm: str 
         return derive("ato tensor-blake3 v1", encode((dtype, tuple(shape), len(data), data)))
     header = (dtype, tuple(shape), len(data), LEAF, leaves(data))
     return derive("ato tensor v1", encode(header))
+
+
+def rows_digest(dtype: str, shape: Sequence[int], data: bytes) -> str:
+    """The order-free digest of an array, given its elements in C order, little-endian."""
+    count = shape[0] if shape else 1
+    size = len(data) // count if count else 0
+    rows = [data[index * size : (index + 1) * size] for index in range(count)]
+    total = sum(xxhash.xxh3_128_intdigest(row) for row in rows) % 2**128
+    header = (dtype, tuple(shape), len(data), total.to_bytes(16, "big"))
+    return derive("ato rows v1", encode(header))
+
+
+def mix(word: int) -> int:
+    """The finaliser of SplitMix64."""
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    word = (word ^ word >> 27) * 0x94D049BB133111EB % 2**64
+    return word ^ word >> 31
+
+
+def sketch(numbers: Sequence[float], size: int) -> list[float]:
+    """The 64 sums of a sketch, given the array's numbers and how many bytes one has in the array."""
+    seeds = struct.unpack("<QQ", bytes.fromhex(derive("ato sketch v1", b""))[:16])
+    in_leaf = LEAF // size
+    total, span = [0.0] * 64, [0.0] * 64
+    for leaf in range(math.ceil(len(numbers) / in_leaf)):
+        classes = [[0.0] * 64 for _ in range(8)]
+        for index in range(leaf * in_leaf, min((leaf + 1) * in_leaf, len(numbers))):
+            group, lane = divmod(index, 64)
+            step = (group + 1) * 0x9E3779B97F4A7C15
+            signs, places = (mix((seed + step) % 2**64) for seed in seeds)
+            value = numbers[index] if math.isfinite(numbers[index]) else 0.0
+            place = places >> 58
+            classes[place % 8][lane ^ place] += -value if signs >> lane & 1 else value
+        for bucket in range(64):
+            leaf_sum = 0.0
+            for sums in classes:
+                leaf_sum += sums[bucket]
+            span[bucket] += leaf_sum
+        if leaf % 64 == 63:
+            total = [sum_ + more for sum_, more in zip(total, span, strict=True)]
+            span = [0.0] * 64
+    return [sum_ + more for sum_, more in zip(total, span, strict=True)]

@@ -2,10 +2,15 @@
 """The part of Ato that is written in Rust."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import CodeType
+from typing import Any, Literal
+
+from ato.fingerprints.types import ArrayDigest
 
 __all__ = [
+    "digest_array",
     "digest_buffer",
+    "digest_bytecode",
     "digest_file",
     "digest_memory",
     "digest_structure",
@@ -53,25 +58,41 @@ def digest_structure(value: object, reduce: Callable[[Any], tuple[str, Any]]) ->
         DepthError: values are nested more than 1,000 levels deep.
     """
 
+def digest_array(
+    x: Any,
+    *,
+    algorithm: Literal["xxh3", "blake3"] = "xxh3",
+    order_free: bool = False,
+    summary: bool = False,
+    sketch: bool = False,
+    leaves: bool = False,
+) -> ArrayDigest:
+    """Digest the dtype, shape and elements of a NumPy array or torch tensor; `help()` says more."""
+
 def digest_buffer(
     buffer: object,
-    algorithm: str = "xxh3",
-    summary: bool = False,
+    *,
+    algorithm: Literal["xxh3", "blake3"] = "xxh3",
     dtype: str | None = None,
     shape: Sequence[int] | None = None,
-) -> tuple[str, bytes, tuple[float, ...] | None]:
+    order_free: bool = False,
+    summary: bool = False,
+    sketch: bool = False,
+    leaves: bool = False,
+) -> ArrayDigest:
     """Digest an array of at least one axis that has the buffer protocol, whatever its strides.
+
+    Contiguous elements are read once, whatever is asked for.
 
     Args:
         buffer: its elements are numbers, truth values or fixed strings.
         algorithm: `"xxh3"` or `"blake3"`.
-        summary: whether to summarise the elements.
         dtype: the name that counts, instead of that of the buffer's format.
         shape: the shape that counts, instead of the buffer's.
-
-    Returns:
-        64 hexadecimal digits; the leaves' digests, 16 bytes each (none for `"blake3"`); count, NaN,
-        +inf, -inf, smallest, largest, mean and L2 norm, or `None`.
+        order_free: whether to digest the rows along axis 0 without their order.
+        summary: whether to summarise the elements.
+        sketch: whether to sketch the elements.
+        leaves: whether to return the leaves' digests, 16 bytes each.
 
     Raises:
         ValueError: no such algorithm, or elements of a format without a dtype.
@@ -87,9 +108,13 @@ def digest_memory(
     unit: int,
     shape: Sequence[int],
     strides: Sequence[int],
-    algorithm: str,
-    summary: bool,
-) -> tuple[str, bytes, tuple[float, ...] | None]:
+    *,
+    algorithm: Literal["xxh3", "blake3"] = "xxh3",
+    order_free: bool = False,
+    summary: bool = False,
+    sketch: bool = False,
+    leaves: bool = False,
+) -> ArrayDigest:
     """Digest elements in memory that the caller holds.
 
     The caller must see to it that the memory is readable until the call returns.
@@ -103,11 +128,7 @@ def digest_memory(
         unit: bytes of its numbers: half an element for complex ones.
         shape: sizes of the axes.
         strides: distances along the axes, in elements.
-        algorithm: `"xxh3"` or `"blake3"`.
-        summary: whether to summarise the elements.
-
-    Returns:
-        As `digest_buffer`.
+        algorithm: as of `digest_buffer`, like what follows it.
 
     Raises:
         ValueError: no such algorithm, or an element outside of the memory.
@@ -118,6 +139,28 @@ def digest_file(path: str) -> str:
 
     Raises:
         OSError: the file cannot be opened or read.
+    """
+
+def digest_bytecode(
+    code: CodeType,
+    interpreter: str,
+    kinds: bytes,
+    flags: bytes,
+    reduce: Callable[[Any], tuple[str, Any]],
+) -> str:
+    """Digest a code object under `"ato bytecode v1"`: 64 hexadecimal digits.
+
+    Args:
+        code: it is digested with the code objects that it holds.
+        interpreter: what the bytecode is for.
+        kinds: for each of the 256 opcodes, what it does with its argument; `ato.code.bytecode` has
+            the numbers.
+        flags: for each opcode that takes a name, how many low bits of its argument are flags.
+        reduce: takes apart a constant of another type, as for `digest_value`.
+
+    Raises:
+        ValueError: the code refers to what it does not hold, or a table is none of 256 entries.
+        UnsupportedValueError: from `reduce`, for a constant.
     """
 
 def simd_level() -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from ato.fingerprints.arrays import ArrayDigest, digest_array
 from ato.fingerprints.files import fingerprint_file
 from ato.fingerprints.observe import Observation, observe
+from ato.fingerprints.sketches import Sketch, relative_distance
 from ato.fingerprints.types import Fingerprint
 from ato.fingerprints.values import SCHEME, digest, is_array, reduce, register
 
@@ -19,12 +20,14 @@ __all__ = [
     "ArrayDigest",
     "Fingerprint",
     "Observation",
+    "Sketch",
     "digest_array",
     "fingerprint",
     "fingerprint_file",
     "observe",
     "reduce",
     "register",
+    "relative_distance",
     "value_hex",
 ]
 

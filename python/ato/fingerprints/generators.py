@@ -45,7 +45,7 @@ class _Source:
         if state != kept:
             words, rest = state
             # As an array of bytes, which takes a third of the time that a value of this size does.
-            found = digest_buffer(words + repr(rest).encode(), "xxh3", False, "generator")[0]
+            found = digest_buffer(words + repr(rest).encode(), dtype="generator").hex
             # One assignment, so that a second thread never pairs a state with another's digest.
             self._kept = (state, found)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import math
 import struct
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Sketch:
         """The sketch as about 730 characters of ASCII, for a column or JSON."""
         fixed = _FIXED.pack(self.count, self.excluded, self.norm, *self.sums)
         axes = struct.pack(f"<{len(self.shape)}Q", *self.shape)
-        return f"{_SCHEME}:{base64.b64encode(fixed + axes).decode()}"
+        return f"{_SCHEME}:{binascii.b2a_base64(fixed + axes, newline=False).decode()}"
 
     @classmethod
     def from_text(cls, text: str) -> Sketch:
@@ -61,7 +61,7 @@ class Sketch:
                 "be compared, so record both runs with one version of ato"
             )
         try:
-            data = base64.b64decode(encoded, validate=True)
+            data = binascii.a2b_base64(encoded, strict_mode=True)
         except ValueError:
             data = b""
         axes, rest = divmod(len(data) - _FIXED.size, 8)

@@ -14,6 +14,8 @@ pub enum Error {
     Layout(&'static str),
     /// Elements of a kind that has no dtype here.
     UnknownFormat(String),
+    /// A code object or the tables of its opcodes are impossible; the text says how.
+    Bytecode(&'static str),
     /// A file could not be read.
     Io(io::Error),
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Error {
                 "there is no algorithm {name:?} for arrays; use \"xxh3\" or \"blake3\""
             ),
             Self::Layout(what) => write!(f, "the layout of an array is impossible: {what}"),
+            Self::Bytecode(what) => write!(f, "the bytecode is impossible: {what}"),
             Self::UnknownFormat(format) => write!(
                 f,
                 "elements of the buffer format {format:?} have no dtype; name one"

@@ -19,6 +19,10 @@ pub enum Scheme {
     Tensor,
     /// An array, by all of its bytes.
     TensorBlake3,
+    /// The rows of an array, whatever their order.
+    Rows,
+    /// The sums of an array's numbers from which distances are estimated.
+    Sketch,
     /// A function's own logic.
     CodeLogic,
     /// A function with everything of the project's own that it reaches.
@@ -29,11 +33,13 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::ConfigStructure,
         Self::Value,
         Self::Tensor,
         Self::TensorBlake3,
+        Self::Rows,
+        Self::Sketch,
         Self::CodeLogic,
         Self::CodeDeep,
         Self::Bytecode,
@@ -47,6 +53,8 @@ impl Scheme {
             Self::Value => "ato value v1",
             Self::Tensor => "ato tensor v1",
             Self::TensorBlake3 => "ato tensor-blake3 v1",
+            Self::Rows => "ato rows v1",
+            Self::Sketch => "ato sketch v1",
             Self::CodeLogic => "ato code-logic v1",
             Self::CodeDeep => "ato code-deep v1",
             Self::Bytecode => "ato bytecode v1",

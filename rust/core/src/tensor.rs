@@ -20,7 +20,7 @@ use crate::{Error, pool};
 
 /// From here on leaves are hashed on several threads. Waking the pool takes 10 to 20 µs, hashing
 /// 1 MiB from memory about 100 µs.
-const PARALLEL: usize = 1 << 20;
+pub(crate) const PARALLEL: usize = 1 << 20;
 
 /// Leaves that a thread takes at a time, so that one which is interrupted does not hold up the rest.
 const BATCH: usize = 32;
@@ -88,6 +88,18 @@ pub fn digest(
     }
 }
 
+/// The digest, by XXH3-128, of an array whose elements are `bytes` and fill no more than one leaf.
+///
+/// What [`digest`] gives, without the memory that several leaves and any strides ask for.
+#[must_use]
+pub fn digest_leaf(bytes: &[u8], dtype: &str, shape: &[usize]) -> [u8; 32] {
+    debug_assert!(bytes.len() <= LEAF);
+    if bytes.is_empty() {
+        return root(dtype, shape, 0, &[]);
+    }
+    root(dtype, shape, bytes.len(), &leaf::digest(bytes))
+}
+
 /// The root over the digests of leaves, wherever those were made.
 #[must_use]
 pub fn root(dtype: &str, shape: &[usize], bytes: usize, leaves: &[u8]) -> [u8; 32] {
@@ -97,7 +109,7 @@ pub fn root(dtype: &str, shape: &[usize], bytes: usize, leaves: &[u8]) -> [u8; 3
     *Scheme::Tensor.hasher().update(&head).finalize().as_bytes()
 }
 
-fn head(items: usize, dtype: &str, shape: &[usize], bytes: usize) -> Vec<u8> {
+pub(crate) fn head(items: usize, dtype: &str, shape: &[usize], bytes: usize) -> Vec<u8> {
     let mut head = Vec::with_capacity(256);
     encode::header(&mut head, Tag::Tuple, items);
     encode::text(&mut head, dtype);

@@ -9,14 +9,16 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::slice;
 
-use ato_core::summary::{Summary, summarise};
-use ato_core::tensor::{self, Algorithm, Elements, TensorDigest};
+use ato_core::examine::examine;
+use ato_core::tensor::{self, Elements};
 use ato_core::{Error, file, leaf};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::sync::PyOnceLock;
 
 use crate::errors::{self, CoreError};
+use crate::found::Wanted;
+use crate::ndarray::Ndarray;
 use crate::values::hex;
 
 /// From here on other Python threads may run meanwhile. Hashing 64 KiB takes about 5 µs; giving the
@@ -24,22 +26,104 @@ use crate::values::hex;
 /// where another thread wants it, which small arrays should not wait for.
 const RELEASE: usize = 64 << 10;
 
-/// Root in hexadecimal, digests of the leaves, and the summary if one was asked for and there is one.
-type Digest<'py> = (String, Bound<'py, PyBytes>, Option<Numbers>);
+/// Digest the dtype, shape and elements of a NumPy array or torch tensor.
+///
+/// The digest does not depend on the memory layout: a view, an array in Fortran order, one of the
+/// other byte order, and the torch tensor on the same memory all have the same one. The class of
+/// `x`, and what a subclass adds, does not count. Elements count by their bytes: -0.0 differs from
+/// 0.0, and one NaN from another.
+///
+/// Args:
+///     x: an array of numbers, truth values, dates or fixed strings.
+///     algorithm: `"xxh3"` for speed, `"blake3"` where an adversary matters.
+///     order_free: whether to digest the rows along axis 0 without their order, too.
+///     summary: whether to summarise the numbers.
+///     sketch: whether to sketch the numbers, for `relative_distance`.
+///     leaves: whether to return the digests of the leaves.
+///
+/// Returns:
+///     An `ArrayDigest`; the elements are read once, whatever is asked for, if they are contiguous.
+///
+/// Raises:
+///     UnsupportedValueError: `x` is no array, or its elements are Python objects, records or long
+///         doubles (whose bytes hold padding that nobody sets), or it has no memory of its own to
+///         read (a `meta` tensor, a sparse one).
+///     ValueError: there is no such algorithm.
+#[pyfunction]
+#[pyo3(signature = (
+    x, *, algorithm = "xxh3", order_free = false, summary = false, sketch = false, leaves = false
+))]
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "they are keywords in Python"
+)]
+pub fn digest_array<'py>(
+    x: &Bound<'py, PyAny>,
+    algorithm: &str,
+    order_free: bool,
+    summary: bool,
+    sketch: bool,
+    leaves: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    static OTHERS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = x.py();
+    if let Some(array) = Ndarray::of(x) {
+        let wanted = Wanted {
+            algorithm: algorithm.parse().map_err(CoreError)?,
+            order_free,
+            summary,
+            sketch,
+            leaves,
+        };
+        if let Some(size) = wanted.small(&array) {
+            // SAFETY: as below; elements in C order without gaps are one block.
+            let bytes = unsafe { memory_at(array.address, size) };
+            let root = tensor::digest_leaf(bytes, array.dtype, array.shape);
+            return wanted.plain(py, &root, array.dtype, array.shape);
+        }
+        // SAFETY: the array is held by `x`, and with it its memory. Not guaranteed: that nobody
+        // writes to it meanwhile, see `digest_buffer`.
+        let elements = unsafe { elements_of(&array) }?;
+        return digest(py, &elements, array.dtype, array.shape, wanted);
+    }
+    let others = OTHERS.import(py, "ato.fingerprints.arrays", "digest_other")?;
+    others.call1((x, algorithm, order_free, summary, sketch, leaves))
+}
 
-/// Count, NaN, +inf, -inf, smallest, largest, mean, norm.
-type Numbers = (usize, usize, usize, usize, f64, f64, f64, f64);
+/// The elements of an array.
+///
+/// # Safety
+///
+/// Its memory must be readable for as long as they are used.
+unsafe fn elements_of<'a>(array: &Ndarray<'a>) -> PyResult<Elements<'a>> {
+    let Ndarray { shape, strides, item, swap, .. } = *array;
+    let (before, length) = tensor::extent(shape, strides, item).map_err(CoreError)?;
+    // SAFETY: the caller's promise; shape and strides of an array stay inside of its memory.
+    let memory = unsafe { memory_at(array.address - before, length) };
+    Ok(Elements::new(memory, before, shape, strides, item, swap).map_err(CoreError)?)
+}
 
 /// Digest an object with the buffer protocol; see `_core.pyi`.
 #[pyfunction]
-#[pyo3(signature = (buffer, algorithm = "xxh3", summary = false, dtype = None, shape = None))]
+#[pyo3(signature = (
+    buffer, *, algorithm = "xxh3", dtype = None, shape = None, order_free = false,
+    summary = false, sketch = false, leaves = false
+))]
+#[expect(
+    clippy::fn_params_excessive_bools,
+    clippy::too_many_arguments,
+    reason = "they are keywords in Python"
+)]
 pub fn digest_buffer<'py>(
     buffer: &Bound<'py, PyAny>,
     algorithm: &str,
-    summary: bool,
     dtype: Option<&str>,
     shape: Option<Vec<usize>>,
-) -> PyResult<Digest<'py>> {
+    order_free: bool,
+    summary: bool,
+    sketch: bool,
+    leaves: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     let view = PyUntypedBuffer::get(buffer)?;
     if view.suboffsets().is_some() {
         return Err(CoreError(Error::Layout("its rows are reached through pointers")).into());
@@ -64,20 +148,27 @@ pub fn digest_buffer<'py>(
         if format.big_endian { format.unit } else { 1 },
     )
     .map_err(CoreError)?;
-    let request = Request {
-        dtype: dtype.unwrap_or(&format.dtype),
-        shape: shape.as_deref().unwrap_or_else(|| view.shape()),
+    let wanted = Wanted {
         algorithm: algorithm.parse().map_err(CoreError)?,
+        order_free,
         summary,
+        sketch,
+        leaves,
     };
-    Ok(digest(buffer.py(), &elements, &request))
+    let shape = shape.as_deref().unwrap_or_else(|| view.shape());
+    digest(buffer.py(), &elements, dtype.unwrap_or(&format.dtype), shape, wanted)
 }
 
 /// Digest elements in memory; see `_core.pyi`.
 #[pyfunction]
+#[pyo3(signature = (
+    address, size, origin, dtype, item, unit, shape, strides, *, algorithm = "xxh3",
+    order_free = false, summary = false, sketch = false, leaves = false
+))]
 #[expect(
+    clippy::fn_params_excessive_bools,
     clippy::too_many_arguments,
-    reason = "they are what a tensor says of its memory"
+    reason = "they are what a tensor says of its memory, and keywords in Python"
 )]
 pub fn digest_memory<'py>(
     py: Python<'py>,
@@ -90,8 +181,18 @@ pub fn digest_memory<'py>(
     shape: Vec<usize>,
     strides: Vec<isize>,
     algorithm: &str,
+    order_free: bool,
     summary: bool,
-) -> PyResult<Digest<'py>> {
+    sketch: bool,
+    leaves: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let wanted = Wanted {
+        algorithm: algorithm.parse().map_err(CoreError)?,
+        order_free,
+        summary,
+        sketch,
+        leaves,
+    };
     let strides = strides
         .into_iter()
         .map(|stride| stride.checked_mul(item.cast_signed()))
@@ -111,13 +212,7 @@ pub fn digest_memory<'py>(
     let swap = if cfg!(target_endian = "big") { unit } else { 1 };
     let elements =
         Elements::new(memory, origin, &shape, &strides, item, swap).map_err(CoreError)?;
-    let request = Request {
-        dtype,
-        shape: &shape,
-        algorithm: algorithm.parse().map_err(CoreError)?,
-        summary,
-    };
-    Ok(digest(py, &elements, &request))
+    digest(py, &elements, dtype, &shape, wanted)
 }
 
 /// Digest a file: plain BLAKE3, as `b3sum` prints it.
@@ -135,42 +230,21 @@ pub fn simd_level() -> &'static str {
     leaf::level().name()
 }
 
-struct Request<'a> {
-    dtype: &'a str,
-    shape: &'a [usize],
-    algorithm: Algorithm,
-    summary: bool,
-}
-
-fn digest<'py>(py: Python<'py>, elements: &Elements<'_>, request: &Request<'_>) -> Digest<'py> {
-    let work = || {
-        let digest = tensor::digest(elements, request.dtype, request.shape, request.algorithm);
-        let summary = request.summary.then(|| summarise(elements, request.dtype));
-        (digest, summary.flatten())
-    };
-    let (TensorDigest { root, leaves }, summary) = if elements.size() < RELEASE {
-        work()
+/// Examine an array, without the interpreter where that takes long enough.
+fn digest<'py>(
+    py: Python<'py>,
+    elements: &Elements<'_>,
+    dtype: &str,
+    shape: &[usize],
+    wanted: Wanted,
+) -> PyResult<Bound<'py, PyAny>> {
+    let request = wanted.of(dtype, shape);
+    let found = if elements.size() < RELEASE {
+        examine(elements, &request)
     } else {
-        py.detach(work)
+        py.detach(|| examine(elements, &request))
     };
-    (
-        hex(&root),
-        PyBytes::new(py, &leaves),
-        summary.as_ref().map(numbers),
-    )
-}
-
-fn numbers(found: &Summary) -> Numbers {
-    (
-        found.count,
-        found.nan,
-        found.positive,
-        found.negative,
-        found.min,
-        found.max,
-        found.mean(),
-        found.norm(),
-    )
+    wanted.told(py, &found, dtype, shape)
 }
 
 /// The `length` bytes that begin at `address`.

@@ -1,7 +1,10 @@
 //! The module `ato._core`: what of Ato is written in Rust, for Python.
 
 mod buffers;
+mod bytecode;
 mod errors;
+mod found;
+mod ndarray;
 mod values;
 
 use pyo3::pymodule;
@@ -10,7 +13,9 @@ use pyo3::pymodule;
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
-    use crate::buffers::{digest_buffer, digest_file, digest_memory, simd_level};
+    use crate::buffers::{digest_array, digest_buffer, digest_file, digest_memory, simd_level};
+    #[pymodule_export]
+    use crate::bytecode::digest_bytecode;
     #[pymodule_export]
     use crate::values::{digest_structure, digest_value};
 }

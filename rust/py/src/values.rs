@@ -49,19 +49,37 @@ pub fn digest_structure(value: &Bound<'_, PyAny>, reduce: &Bound<'_, PyAny>) -> 
     Ok(hex(&digester.finish()))
 }
 
+/// The encoding of any value.
+pub(crate) fn encoded(
+    value: &Bound<'_, PyAny>,
+    reduce: &Bound<'_, PyAny>,
+    path: &str,
+) -> PyResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Walk::new(reduce, false)
+        .value(&mut bytes, value)
+        .map_err(|trouble| trouble.into_py(value.py(), path))?;
+    Ok(bytes)
+}
+
 /// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8; 32]) -> String {
+    digits(bytes).map(char::from).iter().collect()
+}
+
+/// The same, as a text of Python's.
+pub fn hexadecimal<'py>(py: Python<'py>, bytes: &[u8; 32]) -> Bound<'py, PyString> {
+    let digits = digits(bytes);
+    PyString::new(py, std::str::from_utf8(&digits).unwrap_or_default())
+}
+
+fn digits(bytes: &[u8; 32]) -> [u8; 64] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| {
-            [
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]
-        })
-        .map(char::from)
-        .collect()
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+    digits
 }
 
 /// The exact types that are walked here; every other one is reduced first.
