@@ -18,7 +18,7 @@ scope = Scope()
 def defaults(config):
     config.lr = 0.5
     config.batch = 8
-    config.warmup = config.batch * 2
+    config.momentum = 0.9
     config.workers = 1
     config.aug = {"flip": True}
 
@@ -62,6 +62,12 @@ def from_file(config):
 @scope.observe(lazy=True)
 def capped(config):
     config.lr = min(config.lr, 0.3)
+
+
+@scope.observe(lazy=True, default=True)
+def derived(config):
+    if "warmup" not in config:
+        config.warmup = config.batch * 2
 
 
 @scope.runtime_trace
@@ -222,7 +228,7 @@ def test_a_lazy_view_that_overrides(tmp_path: Path) -> None:
     cause = only_cause(project.why(), "lr")
     assert origins(cause) == (
         "command line: lr=0.7 (argument 1)",
-        "lazy view capped, train.py:50",
+        "lazy view capped, train.py:54",
     )
 
 
@@ -293,7 +299,11 @@ def test_a_derived_key_that_was_set_in_one_run(tmp_path: Path) -> None:
     project = first_run(tmp_path, VIEWS)
     project.run("batch=4", "warmup=3")
     answer = project.why()
-    assert only_cause(answer, "warmup").change.origin_a == "view defaults, train.py:11"
+    cause = only_cause(answer, "warmup")
+    assert origins(cause) == (
+        "lazy view derived, train.py:60",
+        "command line: warmup=3 (argument 2)",
+    )
     assert aside(answer, "batch").reason == "read by no call"
 
 
@@ -362,10 +372,12 @@ def test_an_edited_default_of_argparse(tmp_path: Path) -> None:
     project.edit("train.py", "default=8", "default=16")
     project.run("--lr", "0.2")
     answer = project.why(2, 3)
-    only_cause(answer, "lr")
-    later = aside(answer, "batch_size")
-    assert later.evidence == "later"
-    assert later.change.origin_b == "argparse default of --batch-size, train.py:11"
+    named = {(f.change.factor, f.change.subject): f.change.origin_b for f in answer.causes}
+    assert named == {
+        ("config", "batch_size"): "argparse default of --batch-size, train.py:11",
+        ("config", "lr"): None,
+    }
+    assert answer.also_changed == ()
 
 
 def test_an_edited_default_beside_another_edit(tmp_path: Path) -> None:
