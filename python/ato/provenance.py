@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Literal, NamedTuple
@@ -45,6 +46,8 @@ _SPECIAL = frozenset(".[]")
 _LONGEST_TEXT = 200
 _LONGEST_CONTAINER = 50
 _MOST_WRITES = 100
+_WIDEST_COLUMN = 40
+_MOST_NAMES = 6
 
 
 class _Missing:
@@ -270,12 +273,13 @@ class History:
         """Add finished writes, as they come from another history or the store."""
         self._writes.setdefault(key, []).extend((key, write) for write in writes)
 
-    def __getstate__(self) -> dict[str, list[Write]]:
-        return {key: self.writes(key) for key in self._writes}
+    def __getstate__(self) -> tuple[str | None, dict[str, list[Write]]]:
+        return self.name, {key: self.writes(key) for key in self._writes}
 
-    def __setstate__(self, state: dict[str, list[Write]]) -> None:
-        self.__init__()  # type: ignore[misc]
-        for key, writes in state.items():
+    def __setstate__(self, state: tuple[str | None, dict[str, list[Write]]]) -> None:
+        name, kept = state
+        self.__init__(name)  # type: ignore[misc]
+        for key, writes in kept.items():
             self.add(key, writes)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> History:
@@ -334,20 +338,39 @@ def explain(key: str, writes: list[Write]) -> str:
       over   0.1    view high_lr, train.py:18
       over   0.001  view defaults, train.py:12
     """
+    if not writes:
+        return f"{key}: no write is recorded"
     last, earlier = writes[-1], writes[-2::-1]
     the = "the " if last.origin.kind == "cli" else ""
     verb = "deleted by" if last.type == DELETED else "set by"
     lines = [f"{key} = {last.value_text}", f"  {verb} {the}{last.origin}{_derived(last)}"]
-    width = max((len(write.value_text) for write in earlier), default=0)
-    lines += [
-        f"  over   {write.value_text:<{width}}  {write.origin}{_derived(write)}"
-        for write in earlier
-    ]
+    rows = [_over(list(run)) for _, run in groupby(earlier, lambda w: (w.origin, w.derived_from))]
+    if writes[0].replaced_text is not None:
+        rows.append(
+            (_shortened(writes[0].replaced_text, _WIDEST_COLUMN), "before that was recorded")
+        )
+    width = max((len(text) for text, _ in rows), default=0)
+    lines += [f"  over   {text:<{width}}  {who}" for text, who in rows]
     return "\n".join(lines)
 
 
+def _over(run: list[Write]) -> tuple[str, str]:
+    """What lost, and who had set it; writes of one line, as a loop makes them, are told together."""
+    newest, oldest = run[0], run[-1]
+    text = _shortened(newest.value_text, _WIDEST_COLUMN)
+    who = f"{newest.origin}{_derived(newest)}"
+    if len(run) < 3:
+        return text, who
+    return f"{text} … {_shortened(oldest.value_text, _WIDEST_COLUMN)}", f"{who} ({len(run)} writes)"
+
+
 def _derived(write: Write) -> str:
-    return f"; derived from {', '.join(write.derived_from)}" if write.derived_from else ""
+    names = write.derived_from
+    if not names:
+        return ""
+    shown = ", ".join(names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"; derived from {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 def _container_text(value: Any) -> str:
@@ -379,8 +402,18 @@ def _object_text(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    text = text.replace("\n", "\\n")
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    return _shortened(text.replace("\n", "\\n"), _LONGEST_TEXT)
+
+
+def _shortened(text: str, width: int) -> str:
+    """Cut a text to `width`, between the items of a container, and close what was opened."""
+    if len(text) <= width:
+        return text
+    closing = {"[": "]", "(": ")", "{": "}", "'": "'", '"': '"'}.get(text[0], "")
+    kept = text[: width - 1 - len(closing)]
+    if closing in ("]", ")", "}") and ", " in kept:
+        kept = kept[: kept.rindex(", ") + 2]
+    return f"{kept}…{closing}"
 
 
 def _shown(value: object) -> object:

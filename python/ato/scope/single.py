@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import FunctionType
@@ -210,8 +210,7 @@ class Scope:
             return used
         return self._applier.config if self._applied else self.apply()
 
-    @contextmanager
-    def using(self, config: Mapping[str, Any]) -> Iterator[ADict]:
+    def using(self, config: Mapping[str, Any]) -> AbstractContextManager[ADict]:
         """Let another config stand in the place of this scope's, inside the block.
 
         Decorated functions receive it and `scope.config` is it, in this thread or task (and in
@@ -230,9 +229,13 @@ class Scope:
         whole = isinstance(config, ADict) and not state_of(config).prefix
         used = config if isinstance(config, ADict) and whole else ADict(config)
         _own(used, self.name, Origin("default", "given to scope.using", *caller()))
-        token = self._used.set(used)
+        return self._using(used)
+
+    @contextmanager
+    def _using(self, config: ADict) -> Iterator[ADict]:
+        token = self._used.set(config)
         try:
-            yield used
+            yield config
         finally:
             self._used.reset(token)
 
