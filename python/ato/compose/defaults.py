@@ -124,6 +124,7 @@ class Step:
     package: str
     by: Entry
     primary: bool
+    has_defaults: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,6 @@ class Choices:
         self._overrides = {
             key: _Override(choice, self.place, outside=True)
             for key, choice in self.selected.items()
-            if key not in self.appended
         }
         self._keys_of_group: dict[str, set[str]] = {}
         self._deletions: set[str] = set()
@@ -191,7 +191,19 @@ class Choices:
             MissingFileError: from `tree.missing`.
         """
         entry = Entry(None, primary, place=self.place)
-        return self._expanded(entry, interpolated=False, primary=True)
+        steps = self._expanded(entry, interpolated=False, primary=True)
+        seen: dict[str, Entry] = {}
+        for step in steps:
+            # As in Hydra: a choice that brings others along may come twice, a plain one may not.
+            if step.by.group is not None and not step.has_defaults:
+                first = seen.setdefault(step.by.key, step.by)
+                if first is not step.by:
+                    raise ConfigFileError(
+                        f"{step.by.place}: {step.by.key!r} is chosen a second time, first at "
+                        f"{first.place}; remove one, or merge it at another key: "
+                        f"{step.by.key}@key: {step.by.name}"
+                    )
+        return steps
 
     def unused(self) -> list[str]:
         """Return the selected groups that no defaults list has: they are to be appended.
@@ -253,7 +265,7 @@ class Choices:
     def _with_defaults(
         self, entry: Entry, source: Source, interpolated: bool, primary: bool
     ) -> list[Step]:
-        own = Step(entry.path, entry.at_package(), entry, primary)
+        own = Step(entry.path, entry.at_package(), entry, primary, bool(source.defaults))
         items = list(source.defaults)
         if not any(item.is_self for item in items):
             items.append(Entry(None, _SELF))

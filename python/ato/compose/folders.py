@@ -214,14 +214,15 @@ class _Folder:
 
 
 def _header(file: Path, lines: list[str]) -> str | None:
-    """Return what `# @package …` in the comment at a file's top asks for."""
+    """Return what `# @package …` at the top of a file asks for."""
     if file.suffix == ".json":
         return None
     for line in lines:
         match = _HEADER.match(line)
         if match is not None:
             return match[1]
-        if line.strip() and not line.lstrip().startswith("#"):
+        # Hydra's rule: below any other line it is a comment like others.
+        if line.strip():
             break
     return None
 
@@ -246,8 +247,7 @@ def _override(layers: Layers, name: str, value: Any, origin: Origin) -> None:
     if name.startswith("~"):
         layers.delete(_keys(name[1:]), missing_ok=False)
         return
-    *above, last = _keys(name.lstrip("+"))
-    layers.merge({last: value}, lambda _: origin, tuple(above))
+    layers.set(_keys(name.lstrip("+")), value, origin)
 
 
 def _keys(dotted_name: str) -> tuple[str, ...]:

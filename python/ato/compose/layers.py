@@ -39,15 +39,26 @@ class Layers:
         Raises:
             ConfigTypeError: something else than a mapping stands on the way there.
         """
-        target: Any = self.values
-        path: Path = ()
-        for key in above:
-            target, path = self._entered(target, path, key, origin)
+        target, path = self._walked(above, origin(()))
         if isinstance(target, list):
-            ((key, value),) = values.items()
-            self._set_item(target, path, key, value, origin(()))
+            raise self._mixed(path, target, values, origin(()))
+        self._merge(target, values, path, (), origin)
+
+    def set(self, path: Path, value: Any, origin: Origin) -> None:
+        """Merge one value at `path`, whose keys may be indexes of lists.
+
+        Raises:
+            ConfigTypeError: something else than a mapping stands on the way there.
+            UnknownKeyError: a list has no such index.
+        """
+        target, above = self._walked(path[:-1], origin)
+        if isinstance(target, list):
+            target[self._index(target, above, path[-1])] = value
+            while above and above not in self._log:
+                above = above[:-1]
+            self._note(above, None, origin)
         else:
-            self._merge(target, values, path, (), origin)
+            self._merge(target, {path[-1]: value}, above, (), lambda _: origin)
 
     def delete(self, path: Path, *, missing_ok: bool = True) -> None:
         """Remove what stands at `path`.
@@ -108,16 +119,40 @@ class Layers:
             below, inner = (*path, key), (*inside, str(key))
             if isinstance(value, Mapping):
                 branch = self._branch(target, below, key)
+                self._refuse_mix(target, below, value, origin(inner))
                 if branch is None:
                     branch = target[key] = {}
                     self._forget(below)
                     self._note(below, {}, origin(inner))
                 self._merge(branch, value, below, inner, origin)
             elif key not in target or not is_mandatory(value):
+                self._refuse_mix(target, below, value, origin(inner))
                 if isinstance(target.get(key), dict):
                     self._forget(below)
                 target[key] = _copied(value)
                 self._note(below, value, origin(inner))
+
+    def _refuse_mix(
+        self, target: dict[Any, Any], path: Path, value: object, origin: Origin
+    ) -> None:
+        """A list in the place of a mapping, or the other way round, is a slip and no choice."""
+        there = target.get(path[-1])
+        if {type(there), dict if isinstance(value, Mapping) else type(value)} == {dict, list}:
+            raise self._mixed(path, there, value, origin)
+
+    def _mixed(self, path: Path, there: object, value: object, origin: Origin) -> ConfigTypeError:
+        is_, was = ("list" if isinstance(one, list) else "mapping" for one in (value, there))
+        return ConfigTypeError(
+            f"{origin.place}: a {is_} cannot be merged into {dotted_path(path)!r}, which is a "
+            f"{was} already ({self.place(path)}); rename one of them"
+        )
+
+    def _walked(self, path: Path, origin: Origin) -> tuple[Any, Path]:
+        target: Any = self.values
+        walked: Path = ()
+        for key in path:
+            target, walked = self._entered(target, walked, key, origin)
+        return target, walked
 
     def _branch(self, target: dict[Any, Any], path: Path, key: Any) -> dict[Any, Any] | None:
         """Return the mapping at a key, put in the place of a reference to it where it is one."""
@@ -127,7 +162,7 @@ class Layers:
             branch = target[key] = _copied(found) if isinstance(found, dict) else branch
         return branch if isinstance(branch, dict) else None
 
-    def _entered(self, target: Any, path: Path, key: str, origin: OriginOf) -> tuple[Any, Path]:
+    def _entered(self, target: Any, path: Path, key: str, origin: Origin) -> tuple[Any, Path]:
         if isinstance(target, list):
             index = self._index(target, path, key)
             return target[index], (*path, index)
@@ -139,25 +174,17 @@ class Layers:
                 return there, below
             if there is not None and not is_mandatory(there):
                 raise ConfigTypeError(
-                    f"{origin(()).place}: cannot write below {dotted_path(below)!r}: it is "
+                    f"{origin.place}: cannot write below {dotted_path(below)!r}: it is "
                     f"{value_text(there)} ({self.place(below)})"
                 )
             branch = target[key] = {}
-            self._note(below, {}, origin(()))
+            self._note(below, {}, origin)
         return branch, below
 
     def _index(self, target: list[Any], path: Path, key: str) -> int:
         if not key.isdecimal() or int(key) >= len(target):
             raise unknown_path(self.values, f"{dotted_path(path)}.{key}")
         return int(key)
-
-    def _set_item(
-        self, target: list[Any], path: Path, key: str, value: Any, origin: Origin
-    ) -> None:
-        target[self._index(target, path, key)] = value
-        while path and path not in self._log:
-            path = path[:-1]
-        self._note(path, None, origin)
 
     def _note(self, path: Path, value: Any, origin: Origin) -> None:
         self._log.setdefault(path, []).append((_copied(value), origin))
