@@ -17,6 +17,7 @@ from ato.provenance import MISSING, History, Origin, Source, dotted
 from ato.scope import argparse_bridge
 from ato.scope.argparse_bridge import Flag
 from ato.scope.command_line import Assignment, CommandLine, Token
+from ato.scope.suggestions import shown
 from ato.scope.terminal import say
 from ato.scope.views import View, plan
 
@@ -178,7 +179,7 @@ class Applier:
     def _note_unknown(self, assignment: Assignment) -> None:
         path = ".".join(assignment.path)
         hint = self.scope.hint(path) or self.scope.meant(path) or ""
-        text = f"no view sets {path!r}" + (f"; {hint}" if hint else "")
+        text = f"no view sets '{shown(path)}'" + (f"; {hint}" if hint else "")
         if self.scope.strict:
             raise CommandLineError(f"{assignment}: {text}")
         text += " It" if hint.endswith("?") else "; it"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Flag", "flags", "install", "leftover", "parsed", "remove"]
 
 # Where each is looked up, and its name. `_get_values` is no public name of argparse; it is the one
-# place through which every given argument goes, in each version from 3.11 to 3.14.
+# place through which every given argument goes, in 3.11, 3.12 and 3.13 alike.
 _LISTENED: tuple[tuple[type[Any], str], ...] = (
     (argparse._ActionsContainer, "add_argument"),
     (ArgumentParser, "_get_values"),

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ato.exceptions import CommandLineError, UnknownViewError
 from ato.provenance import Origin
-from ato.scope.suggestions import nearest, printable
+from ato.scope.suggestions import nearest, shown
 
 __all__ = [
     "HELP",
@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 _ASSIGNMENT = re.compile(r"(?P<key>[^=\s:][^=\s]*?)(?P<sign>:?=)(?P<value>.*)", re.DOTALL)
-_LONGEST_TOKEN = 80
+# Deeper than any config is, and far above it Python would run out of stack.
+_DEEPEST_KEY = 100
 HELP = ("--help", "-h")
 # Given a scope and a name: the key of that scope which is meant.
 FindKey = Callable[[str, str], str | None]
@@ -49,10 +50,7 @@ class Token:
     line: int | None = None
 
     def __str__(self) -> str:
-        text = printable(self.text[:_LONGEST_TOKEN])
-        if len(self.text) > _LONGEST_TOKEN or len(text) > _LONGEST_TOKEN:
-            text = text[: _LONGEST_TOKEN - 1] + "…"
-        return text.replace("\n", "\\n").replace("\t", "\\t") + self.place
+        return shown(self.text) + self.place
 
     @property
     def place(self) -> str:
@@ -210,12 +208,12 @@ def _check_name(token: Token) -> None:
     sign = re.match(r":?=", token.text)
     if sign is not None:
         raise CommandLineError(
-            f"{token}: a key is missing; a value is written KEY{str(token).removesuffix(token.place)}"
+            f"{token}: a key is missing; a value is written KEY{shown(token.text)}"
         )
     if not token.text.strip("-. \t\n"):
-        shown = token if token.text else f"{token.text!r}{token}"
+        text = token if token.text else f"''{token}"
         raise CommandLineError(
-            f"{shown}: this names nothing; a view is written by its name, a value KEY=VALUE"
+            f"{text}: this names nothing; a view is written by its name, a value KEY=VALUE"
         )
 
 
@@ -229,22 +227,26 @@ def _scope_of(name: str, token: Token, known: _Known) -> tuple[str, str]:
     having = known.having(name)
     if dot and not having:
         near = _nearest(first, known.views) or ";"
-        raise CommandLineError(f"{token}: there is no scope {first!r}{near} scopes: {scopes}")
+        raise CommandLineError(
+            f"{token}: there is no scope '{shown(first)}'{near} scopes: {scopes}"
+        )
     near_keys = {scope: known.find_key(scope, name) for scope in known.views} if not having else {}
     meant = [f"{scope}.{key}" for scope, key in near_keys.items() if key]
     text = f"{token}: which scope is meant? There are {scopes}; "
     if meant:
         raise CommandLineError(f"{text}did you mean {' or '.join(map(repr, meant))}?")
-    forms = " or ".join(f"{scope}.{token}" for scope in having or known.views)
-    raise CommandLineError(f"{text}write {forms.replace(token.place, '')}")
+    forms = " or ".join(f"{scope}.{shown(token.text)}" for scope in having or known.views)
+    raise CommandLineError(f"{text}write {forms}")
 
 
 def _path(key: str, token: Token) -> tuple[str, ...]:
     path = tuple(key.split("."))
     if "" in path or key.startswith("-"):
         bare = ".".join(part for part in key.lstrip("-").split(".") if part)
-        hint = f"; write {bare}{token.text[len(key) :]:.{_LONGEST_TOKEN}}" if bare else ""
-        raise CommandLineError(f"{token}: {key!r:.80} is no key{hint}")
+        hint = f"; write {shown(bare + token.text[len(key) :])}" if bare else ""
+        raise CommandLineError(f"{token}: '{shown(key)}' is no key{hint}")
+    if len(path) > _DEEPEST_KEY:
+        raise CommandLineError(f"{token}: a key has no more than {_DEEPEST_KEY} parts")
     return path
 
 
@@ -254,7 +256,7 @@ def _value(sign: str, text: str, token: Token) -> Any:
     if text.startswith("%") and len(text) > 1:
         return text[1:-1]
     if not text.strip():
-        key = token.text[: token.text.index("=")]
+        key = shown(token.text[: token.text.index("=")])
         raise CommandLineError(f"{token}: a value is missing; an empty text is written {key}:=")
     try:
         with warnings.catch_warnings():
@@ -317,7 +319,7 @@ class _Value:
 
 def _unknown_view(name: str, token: Token, scope: str, known: _Known) -> Exception:
     if name.startswith("-"):
-        bare = name.lstrip("-")
+        bare = shown(name.lstrip("-"))
         return CommandLineError(
             f"unknown option {token}; a view is written {bare}, a value {bare}=VALUE"
         )
@@ -338,7 +340,9 @@ def _unknown_view(name: str, token: Token, scope: str, known: _Known) -> Excepti
     elif near is not None:
         text += f"; did you mean {near!r}?"
     mark = "" if text.endswith("?") else ";"
-    return UnknownViewError(f"{text}{mark} views: {there}; a value is written {before}{name}=VALUE")
+    return UnknownViewError(
+        f"{text}{mark} views: {there}; a value is written {before}{shown(name)}=VALUE"
+    )
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

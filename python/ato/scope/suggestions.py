@@ -6,12 +6,13 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["documented_as", "nearest", "nearest_key", "printable"]
+__all__ = ["documented_as", "nearest", "nearest_key", "printable", "shown"]
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 # A single letter or `of` stands in too many descriptions to mean any one of them.
 _SHORTEST_ALIAS = 3
+_LONGEST = 80
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -58,6 +59,13 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def shown(text: str) -> str:
+    """A text as one short line of a message shows it."""
+    line = printable(text[:_LONGEST]).replace("\n", "\\n").replace("\t", "\\t")
+    cut = len(text) > _LONGEST or len(line) > _LONGEST
+    return line[: _LONGEST - 1] + "…" if cut else line
 
 
 def _words(text: str) -> list[str]:
