@@ -16,6 +16,7 @@ from ato.adict.node import (
     Node,
     attached,
     handed_out,
+    join,
     pairs,
     report_below,
     report_own,
@@ -64,7 +65,10 @@ class ADict(Node):
         state.default = default
         set_state(self, state)
         for mapping in mappings:
-            fill(self, pairs(mapping), state)
+            if isinstance(mapping, Node) and state_of(mapping).history is not None:
+                join(self, mapping)
+            else:
+                fill(self, pairs(mapping), state)
         if items:
             fill(self, items.items(), state)
 
@@ -249,10 +253,10 @@ class ADict(Node):
         return self
 
     def __or__(self, other: Any) -> ADict:
-        return self.clone().update(other) if isinstance(other, Mapping) else NotImplemented
+        return _joined(self.clone(), other) if isinstance(other, Mapping) else NotImplemented
 
     def __ror__(self, other: Any) -> ADict:
-        return ADict(other).update(self) if isinstance(other, Mapping) else NotImplemented
+        return _joined(ADict(other), self) if isinstance(other, Mapping) else NotImplemented
 
     def __ior__(self, other: Any) -> Self:
         return self.update(other)
@@ -445,6 +449,13 @@ def _reduced(config: ADict) -> tuple[Any, ...]:
 
 # Found without asking each node for its `__reduce_ex__`, which would be looked for as a key.
 copyreg.pickle(ADict, _reduced)  # type: ignore[arg-type]
+
+
+def _joined(config: ADict, other: Mapping[Any, Any]) -> ADict:
+    if not isinstance(other, Node):
+        return config.update(other)
+    join(config, other)
+    return config
 
 
 def _freeze(config: ADict, level: int) -> None:

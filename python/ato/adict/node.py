@@ -14,7 +14,7 @@ from typing import Any
 
 from ato.adict.state import FOR_GOOD, Branch, State, get_or, get_raw, set_raw, state_of
 from ato.adict.structure import plain
-from ato.adict.tree import adopted, build, detach, recorded_leaves
+from ato.adict.tree import adopted, build, detach, place, recorded_leaves
 from ato.events import current_frame, note_read, quiet_reads, reads_are_quiet
 from ato.exceptions import (
     ConfigTypeError,
@@ -30,6 +30,7 @@ __all__ = [
     "attached",
     "frozen_error",
     "handed_out",
+    "join",
     "pairs",
     "record_branch",
     "report_below",
@@ -159,10 +160,7 @@ class Node(Branch):
             set_raw(self, key, value)
             history.record(path, value, old)
         elif value is not old or not isinstance(old, Branch):
-            carried = _carried_writes(value, history)
-            value = adopted(value, path, state, self)
-            set_raw(self, key, value)
-            record_branch(history, path, value, old, carried)
+            _set_recorded(self, key, value, _carried_writes(value, history))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _reserved:
@@ -385,6 +383,33 @@ def frozen_error(state: State, key: Any) -> FrozenConfigError:
     return FrozenConfigError(f"cannot write {path!r}: the config is frozen; defrost() it first")
 
 
+def join(node: Branch, other: Branch) -> None:
+    """Set the items of another config, each with the history that it has there."""
+    theirs = state_of(other)
+    report_below(other)
+    if theirs.history is None:
+        for key, value in dict.items(other):
+            node[key] = value
+        return
+    state = state_of(node)
+    if state.history is None:
+        place(node, state.prefix, History())
+    for key, value in dict.items(other):
+        if state.frozen:
+            raise frozen_error(state, key)
+        carried = _writes_below(value, theirs.history, dotted(theirs.prefix, key))
+        _set_recorded(node, key, value, carried)
+
+
+def _set_recorded(node: Branch, key: Any, value: Any, carried: dict[str, list[Write]]) -> None:
+    state = state_of(node)
+    assert state.history is not None, "only a config with a history records"
+    old, path = get_or(node, key, MISSING), dotted(state.prefix, key)
+    value = adopted(value, path, state, node)
+    set_raw(node, key, value)
+    record_branch(state.history, path, value, old, carried)
+
+
 def _carried_writes(value: Any, into: History) -> dict[str, list[Write]]:
     """The writes that a config brings along from another history, by path below it."""
     if not isinstance(value, Branch):
@@ -392,11 +417,14 @@ def _carried_writes(value: Any, into: History) -> dict[str, list[Write]]:
     state = state_of(value)
     if state.history is None or state.history is into:
         return {}
-    start = len(state.prefix)
+    return _writes_below(value, state.history, state.prefix)
+
+
+def _writes_below(value: Any, history: History, name: str) -> dict[str, list[Write]]:
     return {
-        path[start:].lstrip("."): writes
-        for path, _ in recorded_leaves(value, state.prefix)
-        if (writes := state.history.writes(path))
+        path[len(name) :].lstrip("."): writes
+        for path, _ in recorded_leaves(value, name)
+        if (writes := history.writes(path))
     }
 
 
