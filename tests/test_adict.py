@@ -8,12 +8,14 @@ import pickle
 from collections import OrderedDict
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ato import events, fingerprint
 from ato.adict import ADict
+from ato.adict.tree import place
 from ato.exceptions import (
     ConfigFileError,
     ConfigTypeError,
@@ -22,6 +24,7 @@ from ato.exceptions import (
     MissingFileError,
     UnknownKeyError,
 )
+from ato.provenance import History
 
 trees = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
@@ -263,6 +266,113 @@ def test_a_frozen_config_refuses_every_write(write):
         config.x = 1
 
 
+def test_an_error_leaves_the_config_as_it_was():
+    """Nothing is half applied: not of several keys, of a merge into a frozen branch, of a renaming."""
+    config = ADict(a=1, b={"c": 2}, d=3)
+    config.b.freeze()
+    before = config.to_dict()
+    for wrong in (
+        lambda: config.__delitem__(("a", "zz")),
+        lambda: config.update({"a": 9, "b": {"c": 9}}, recurrent=True),
+        lambda: config.update({"a": 9}, [("b",)]),
+        lambda: config.update_if_absent({"x": 9, "b": {"q": 9}}, recurrent=True),
+        lambda: config.mm_like_update(a=9, b={"c": 9}),
+        lambda: config.replace_keys(["a", "a"], ["x", "y"]),
+        lambda: config.replace_keys(["a", "d"], ["x", "x"]),
+        lambda: config.replace_keys(["a"], ["x", "y"]),
+    ):
+        with pytest.raises((FrozenConfigError, UnknownKeyError, ConfigTypeError, ConfigValueError)):
+            wrong()
+        assert config == before
+    config.defrost().freeze()
+    for wrong in (config.clear, lambda: config.filter(lambda key, value: key == "a")):
+        with pytest.raises(FrozenConfigError):
+            wrong()
+        assert config == before
+
+
+def test_a_config_inside_of_itself_is_refused_before_anything_changes():
+    """However deep it is wrapped; the config still stands where it stood."""
+    config = ADict(a={"b": {}}, x=1)
+    for wrong in (
+        lambda: config.__setitem__("me", {"x": [config]}),
+        lambda: config.a.b.__setitem__("me", config),
+        lambda: config.a.b.update(me={"x": config}),
+    ):
+        with pytest.raises(ConfigValueError, match="cannot contain itself"):
+            wrong()
+        assert config == {"a": {"b": {}}, "x": 1}
+        assert config.accessed_keys <= {"x", "a.b"}
+    assert (config.x, config.accessed_keys) == (1, {"x"})
+
+
+def test_what_is_immutable_stays_so():
+    """`freeze` takes nothing back, and what was appended to a list is no write to the config."""
+    config = ADict(a=1, layers=[1]).convert_to_immutable()
+    config.freeze()
+    with pytest.raises(FrozenConfigError, match="immutable"):
+        config.a = 2
+    with pytest.raises(FrozenConfigError):
+        config.defrost()
+    config.layers.append(2)
+    assert config.layers == [1, 2]
+
+
+def test_an_auto_node_is_attached_by_whatever_changes_it(tmp_path):
+    """Loading into it, updating it and giving it a default leave it in its parent."""
+    (tmp_path / "c.yaml").write_text("depth: 1\n")
+    config = ADict.auto()
+    config.a.load(tmp_path / "c.yaml")
+    config.b.update(x=1)
+    config.c.set_default(5)
+    config.d.mm_like_update(e={"f": 1})
+    assert config == {"a": {"depth": 1}, "b": {"x": 1}, "c": {}, "d": {"e": {"f": 1}}}
+    assert config.c.anything == 5
+
+
+def test_merging_like_openmmlab_takes_any_key():
+    """Number keys are merged too, and `_delete_` never becomes a key."""
+    config = ADict(m={1: {"a": 1}, 2: 3})
+    config.mm_like_update(
+        m={1: {"_delete_": False, "b": 2}}, n={"_delete_": True, "x": {"_delete_": True}}
+    )
+    assert config == {"m": {1: {"a": 1, "b": 2}, 2: 3}, "n": {"x": {}}}
+
+
+@given(mappings, mappings)
+def test_merges_are_what_they_are_said_to_be(a, b):
+    """Deep and shallow merges agree with the plain loop over the keys, recorded or not."""
+
+    def merged(a, b, deep):
+        found = dict(a)
+        for key, value in b.items():
+            both = deep and isinstance(value, dict) and isinstance(found.get(key), dict)
+            found[key] = merged(found[key], value, deep) if both else value
+        return found
+
+    def added(a, b, deep):
+        found = dict(a)
+        for key, value in b.items():
+            if key not in found:
+                found[key] = value
+            elif deep and isinstance(value, dict) and isinstance(found[key], dict):
+                found[key] = added(found[key], value, deep)
+        return found
+
+    for deep in (False, True):
+        for make in (ADict, lambda given: ADict(given) | with_history()):
+            assert make(a).update(b, recurrent=deep).to_dict() == merged(a, b, deep)
+            assert make(a).update_if_absent(b, recurrent=deep).to_dict() == added(a, b, deep)
+    assert list(ADict(a).update(b).to_dict()) == list(merged(a, b, False))
+
+
+def with_history():
+    """An empty config that records, as one that comes from a file does."""
+    config = ADict()
+    place(config, "", History())
+    return config
+
+
 # ------------------------------------------------------------------ identity
 
 
@@ -279,6 +389,54 @@ def test_structures_that_differ_have_other_hashes():
     hashes = [ADict(shape).get_structural_hash() for shape in SHAPES]
     texts = [ADict(shape).get_structural_repr() for shape in SHAPES]
     assert len(set(hashes)) == len(set(texts)) == len(SHAPES)
+
+
+def shape(value):
+    """The structure, spelled out: two values have the same one only if their shapes are equal."""
+    if isinstance(value, dict):
+        return ("mapping", {(type(key).__name__, key): shape(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        shapes = [shape(item) for item in value]
+        runs = [item for at, item in enumerate(shapes) if at == 0 or item != shapes[at - 1]]
+        return (type(value).__name__, runs)
+    return type(value).__name__
+
+
+alike = st.recursive(
+    st.sampled_from([None, True, 1, 2, 1.0, "a", "b", np.float64(1.0), b"a"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=2).map(tuple)
+        | st.dictionaries(st.sampled_from(["a", "b", "a.b", "", "0", 0, True]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+like_mappings = st.dictionaries(st.sampled_from(["a", "b", "a.b", 1]), alike, max_size=2)
+
+
+@given(like_mappings, like_mappings)
+def test_equal_structure_is_equal_hash(a, b):
+    """The hashes of two configs are equal exactly where their structures are."""
+    same = shape(a) == shape(b)
+    assert (ADict(a).get_structural_hash() == ADict(b).get_structural_hash()) == same
+    assert (ADict(a).get_structural_repr() == ADict(b).get_structural_repr()) == same
+
+
+@given(like_mappings, st.randoms())
+def test_the_order_of_keys_does_not_count(mapping, random):
+    """The same keys in another order, at every level, have the same hash."""
+
+    def shuffled(value):
+        if isinstance(value, dict):
+            items = [(key, shuffled(item)) for key, item in value.items()]
+            random.shuffle(items)
+            return dict(items)
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(shuffled, value))
+        return value
+
+    other = ADict(shuffled(mapping))
+    assert other.get_structural_hash() == ADict(mapping).get_structural_hash()
 
 
 def test_structures_that_agree_have_one_hash():
@@ -329,6 +487,80 @@ def test_a_python_file_is_executed(tmp_path):
     config = ADict.from_file(file)
     assert config == {"lr": 0.1, "model": {"depth": 1}}
     assert config.history("model.depth")[0].origin.line == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = 1\na b\n", "c.py:2: invalid syntax"),
+        ("a = 1\nraise ValueError('no')\n", "c.py:2: ValueError: no"),
+        ("def f():\n    1 / 0\nf()\n", "c.py:2: ZeroDivisionError"),
+        ("import sys\nsys.exit(3)\n", "c.py:2: SystemExit: 3"),
+    ],
+)
+def test_a_python_file_that_fails_names_its_line(tmp_path, text, message):
+    """Whatever it raises, the error says in which line of the config."""
+    (tmp_path / "c.py").write_text(text)
+    with pytest.raises(ConfigFileError) as caught:
+        ADict.from_file(tmp_path / "c.py")
+    assert message in str(caught.value)
+
+
+def test_loading_into_a_frozen_part_changes_nothing(tmp_path):
+    """The file's other keys are not taken over either."""
+    (tmp_path / "c.yaml").write_text("a: 9\nb:\n  c: 9\n")
+    config = ADict(a=1, b={"c": 2})
+    config.b.freeze()
+    with pytest.raises(FrozenConfigError, match=r"cannot write 'b\.c'"):
+        config.load(tmp_path / "c.yaml")
+    assert config == {"a": 1, "b": {"c": 2}}
+
+
+def test_what_yaml_gives_yaml_takes(tmp_path):
+    """Number keys, dates and bytes of a YAML file can be written to one again."""
+    (tmp_path / "c.yaml").write_text(
+        "a: {1: x, 2.5: y, no: z}\nd: 2024-01-02\nb: !!binary aGk=\n"
+    )
+    config = ADict.from_file(tmp_path / "c.yaml")
+    assert config.a == {1: "x", 2.5: "y", False: "z"}
+    config.dump(tmp_path / "d.yaml")
+    assert ADict.from_file(tmp_path / "d.yaml") == config
+    with pytest.raises(ConfigTypeError, match="a: JSON keys are texts"):
+        config.json()
+
+
+file_mappings = st.dictionaries(
+    st.text("ab.# :\"'[", max_size=4),
+    st.recursive(
+        st.booleans() | st.integers(-9, 9) | st.sampled_from(["x", "1", "a: b", "# c", ""]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.text("ab.", max_size=2), inner, max_size=3)
+        ),
+        max_leaves=8,
+    ),
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("extension", ["json", "yaml", "toml", "xyz"])
+@given(mapping=file_mappings)
+def test_every_leaf_of_a_file_has_its_line(tmp_path_factory, extension, mapping):
+    """What is dumped comes back equal, and the line of each leaf shows its key and value."""
+    path = tmp_path_factory.getbasetemp() / f"lines.{extension}"
+    ADict(mapping).dump(path)
+    config = ADict.from_file(path)
+    assert config == mapping
+    lines = path.read_text().splitlines()
+    for name, value in config.to_flat().items():
+        (write,) = config.history(name)
+        assert (write.origin.kind, write.type) == (
+            "file",
+            type(value).__name__.replace("ADict", "dict"),
+        )
+        if type(value) in (int, bool):
+            shown = lines[write.origin.line - 1].replace("'", '"')
+            assert str(value).lower() in shown.lower()
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path):
@@ -477,6 +709,13 @@ def test_quiet_reads_count_nowhere(reads):
             list(config.items())
 
     assert reads(quietly) == []
+
+
+def test_asking_for_a_key_is_reading_it():
+    """A program that finds a key with `in` finds it in the minimal config too."""
+    config = ADict(a={"b": 1, "c": 2}, d=3)
+    assert "b" in config.a
+    assert (config.accessed_keys, config.get_minimal_config()) == ({"a.b"}, {"a": {"b": 1}})
 
 
 def test_the_minimal_config_is_what_was_read():
