@@ -146,6 +146,7 @@ def digest_bytecode(
     interpreter: str,
     kinds: bytes,
     flags: bytes,
+    halves: bytes,
     reduce: Callable[[Any], tuple[str, Any]],
 ) -> str:
     """Digest a code object under `"ato bytecode v1"`: 64 hexadecimal digits.
@@ -156,6 +157,7 @@ def digest_bytecode(
         kinds: for each of the 256 opcodes, what it does with its argument; `ato.code.bytecode` has
             the numbers.
         flags: for each opcode that takes a name, how many low bits of its argument are flags.
+        halves: three bytes for each opcode that is two in one: itself and the two.
         reduce: takes apart a constant of another type, as for `digest_value`.
 
     Raises:

@@ -8,8 +8,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from code_texts import STATEMENTS
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ato.code.bytecode import qualified_name
 from ato.code.definitions import Definition, FileDefinitions
@@ -321,39 +321,8 @@ def test_a_long_sum_is_no_deep_encoding():
     assert logic(f"def f(x):\n    if x is None: return 0\n{branches}")
 
 
-_names = st.sampled_from(["a", "b", "c"])
-_atoms = st.one_of(
-    _names, st.integers(0, 10**6).map(str), st.sampled_from(["'text'", "1.5", "None", "h(x)"])
-)
-_expressions = st.recursive(
-    _atoms,
-    lambda inner: st.one_of(
-        st.tuples(inner, st.sampled_from(["+", "*", "-", "and", "<", "@", "//"]), inner).map(
-            lambda t: f"({t[0]} {t[1]} {t[2]})"
-        ),
-        st.tuples(inner, inner).map(lambda t: f"g({t[0]}, key={t[1]})"),
-        inner.map(lambda e: f"[{e}, {e}]"),
-        inner.map(lambda e: f"{{'k': {e}}}"),
-        inner.map(lambda e: f"(lambda q: {e})"),
-        inner.map(lambda e: f"[v for v in {e} if v]"),
-        inner.map(lambda e: f"(not {e})"),
-    ),
-    max_leaves=8,
-)
-_statements = st.lists(
-    st.one_of(
-        st.tuples(_names, _expressions).map(lambda t: f"{t[0]} = {t[1]}"),
-        _expressions.map(lambda e: f"if {e}:\n        a = {e}\n    else:\n        b = 1"),
-        _expressions.map(lambda e: f"for c in {e}:\n        g(c)"),
-        _expressions.map(lambda e: f"return {e}"),
-    ),
-    min_size=1,
-    max_size=5,
-)
-
-
 @settings(max_examples=60, deadline=None)
-@given(_statements)
+@given(STATEMENTS)
 def test_reformatting_changes_no_logic(statements):
     """Whatever another formatter makes of a function, its logic stays."""
     text = "def f(x):\n    " + "\n    ".join(statements) + "\n"
@@ -365,7 +334,7 @@ def test_reformatting_changes_no_logic(statements):
 
 
 @settings(max_examples=60, deadline=None)
-@given(_statements, _statements)
+@given(STATEMENTS, STATEMENTS)
 def test_equal_logic_means_equal_code(a, b):
     """Two functions have one logic only if they are the same up to the names of locals."""
     texts = ["def f(x):\n    " + "\n    ".join(part) + "\n" for part in (a, b)]

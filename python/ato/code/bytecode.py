@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
-from ato.code.digests import bytecode_digest
+from ato._core import digest_bytecode
+from ato.exceptions import UnsupportedValueError
 
 __all__ = ["INTERPRETER", "compiled_digests", "digest_code", "loaded_names", "qualified_name"]
 
@@ -18,12 +19,66 @@ __all__ = ["INTERPRETER", "compiled_digests", "digest_code", "loaded_names", "qu
 INTERPRETER = f"{sys.implementation.cache_tag}-{sys.flags.optimize}"
 
 _COMPREHENSION = re.compile(r"<(?:listcomp|setcomp|dictcomp|genexpr)>\.(?:<locals>\.)?")
-_LOADS_CONSTANT = frozenset(dis.hasconst)
+
+
+def _kinds() -> bytes:
+    """What each opcode does with its argument, by the numbers of `Kind` in the Rust core."""
+    kinds = bytearray(256)
+    for opcode, name in enumerate(dis.opname[:256]):
+        kinds[opcode] = _kind(opcode, name)
+    return bytes(kinds)
+
+
+def _kind(opcode: int, name: str) -> int:
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if opcode in dis.hasconst:
+        return 1
+    if opcode in dis.hasname:
+        return 2
+    if opcode in dis.haslocal:
+        return 5 if len(_halves(name)) > 1 else 4
+    if opcode in dis.hasfree:
+        return 6
+    if opcode in dis.hasjrel:
+        return 9 if "BACKWARD" in name else 8
+    return 0
+
+
+def _halves(name: str) -> list[str]:
+    """The opcodes that one stands for: `STORE_FAST_LOAD_FAST` for two."""
+    return re.findall(r"[A-Z]+_FAST(?=_LOAD|_STORE|$)", name)
+
+
+# Since 3.13, a nested function's cells are loaded as local variables are.
+_LOADS_CLOSURES = sys.version_info >= (3, 13)
+_BY_NAME = {
+    "STORE_NAME": 3,
+    "LOAD_CLOSURE": 7,
+    "EXTENDED_ARG": 10,
+    "NOP": 11,
+    "MAKE_CELL": 11,
+    "COPY_FREE_VARS": 11,
+    "CACHE": 12,
+    **({"LOAD_FAST": 13} if _LOADS_CLOSURES else {}),
+}
+_KINDS = _kinds()
+_HALVES = bytes(
+    number
+    for opcode, name in enumerate(dis.opname[:256])
+    if _KINDS[opcode] == 5
+    for number in (opcode, *(dis.opmap[half] for half in _halves(name)))
+)
+# The lowest bits of these arguments are no part of the name's number.
+_FLAGS = {"LOAD_GLOBAL": 1}
+if sys.version_info >= (3, 12):
+    _FLAGS |= {"LOAD_ATTR": 1, "LOAD_SUPER_ATTR": 2}
+_FLAG_BITS = bytes(_FLAGS.get(name, 0) for name in dis.opname[:256])
 
 
 def digest_code(code: CodeType) -> str:
     """Digest a code object without line numbers, names of locals and docstring."""
-    return bytecode_digest((INTERPRETER, _encode(code)))
+    return digest_bytecode(code, INTERPRETER, _KINDS, _FLAG_BITS, _HALVES, _reduce_constant)
 
 
 def compiled_digests(text: str, path: str) -> dict[str, list[str]]:
@@ -75,29 +130,13 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
             yield from _nested(constant)
 
 
-def _encode(code: CodeType) -> tuple[Any, ...]:
-    constants = [_encode(c) if isinstance(c, CodeType) else c for c in code.co_consts]
-    if constants and isinstance(constants[0], str) and not _loads_first_constant(code.co_code):
-        constants[0] = None
-    arguments = code.co_argcount + code.co_kwonlyargcount
-    return (
-        code.co_flags,
-        code.co_posonlyargcount,
-        code.co_kwonlyargcount,
-        code.co_varnames[:arguments],
-        len(code.co_freevars),
-        len(code.co_cellvars),
-        code.co_names,
-        tuple(constants),
-        code.co_code,
-        code.co_exceptiontable,
+def _reduce_constant(value: object) -> tuple[str, Any]:
+    # The compiler makes two constants that are no plain values: `...` and, in newer Pythons, slices.
+    if value is ...:
+        return "ellipsis", None
+    if type(value) is slice:
+        return "slice", (value.start, value.stop, value.step)
+    raise UnsupportedValueError(
+        f"cannot fingerprint a {type(value).__qualname__} as a constant of code; only what the "
+        "compiler makes is encoded"
     )
-
-
-def _loads_first_constant(instructions: bytes) -> bool:
-    """A docstring is the first constant and is loaded by no instruction."""
-    for at in range(0, len(instructions), 2):
-        loads = instructions[at] in _LOADS_CONSTANT and instructions[at + 1] == 0
-        if loads and not (at and instructions[at - 2] == dis.EXTENDED_ARG):
-            return True
-    return False

@@ -40,7 +40,7 @@ pub enum Kind {
     StoreName = 3,
     /// It refers to a local variable, or to the cell that holds one.
     Local = 4,
-    /// It refers to two local variables, with four bits each.
+    /// It is two in one, with four bits for the local variable of each.
     Locals = 5,
     /// It reads or writes what a cell holds.
     Cell = 6,
@@ -58,12 +58,10 @@ pub enum Kind {
     Cache = 12,
     /// It loads a local variable; of one that is a cell, the cell.
     Load = 13,
-    /// It loads two local variables, with four bits each; of those that are cells, the cells.
-    Loads = 14,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 14] = [
         Self::Plain,
         Self::Constant,
         Self::Name,
@@ -78,7 +76,6 @@ impl Kind {
         Self::Nothing,
         Self::Cache,
         Self::Load,
-        Self::Loads,
     ];
 }
 
@@ -87,21 +84,28 @@ pub struct Opcodes {
     kinds: [Kind; 256],
     /// How many of the lowest bits of a name's argument are flags.
     flags: [u8; 256],
+    /// Of an opcode that is two in one, which ones.
+    halves: HashMap<u8, [u8; 2]>,
 }
 
 impl Opcodes {
-    /// Read the tables: a number of `Kind` and a number of flag bits for each opcode.
+    /// Read the tables: for each opcode the number of its `Kind` and how many flag bits it has; and
+    /// three bytes for each opcode that is two in one: itself and the two.
     ///
     /// # Errors
     ///
     /// A table has not 256 entries, or an entry is none.
-    pub fn new(kinds: &[u8], flags: &[u8]) -> Result<Self, Error> {
+    pub fn new(kinds: &[u8], flags: &[u8], halves: &[u8]) -> Result<Self, Error> {
         let flags: [u8; 256] = flags
             .try_into()
             .map_err(|_| Error::Bytecode("a table of opcodes has 256 entries"))?;
         if kinds.len() != 256 || flags.iter().any(|bits| *bits > 8) {
             return Err(Error::Bytecode("a table of opcodes has 256 entries"));
         }
+        let halves = halves
+            .chunks_exact(3)
+            .map(|entry| (entry[0], [entry[1], entry[2]]))
+            .collect();
         let mut known = [Kind::Plain; 256];
         for (kind, number) in known.iter_mut().zip(kinds) {
             *kind = *Kind::ALL
@@ -111,6 +115,7 @@ impl Opcodes {
         Ok(Self {
             kinds: known,
             flags,
+            halves,
         })
     }
 }
@@ -308,12 +313,18 @@ impl Encoder<'_> {
         step: &Instruction,
         steps: &[Instruction],
     ) -> Result<(), Error> {
-        if let Kind::Locals | Kind::Loads = step.kind {
-            // Two steps in one, which the compiler makes only of steps that stand on one line.
-            for slot in [step.argument >> 4, step.argument & 15] {
+        if step.kind == Kind::Locals {
+            // The compiler joins only what stands on one line.
+            let halves = self
+                .opcodes
+                .halves
+                .get(&step.opcode)
+                .ok_or(Error::Bytecode("the halves of an opcode are missing"))?;
+            for (opcode, slot) in halves.iter().zip([step.argument >> 4, step.argument & 15]) {
                 encode::header(sink, Tag::Tuple, 2);
-                encode::integer(sink, i64::from(step.opcode));
-                self.slot(sink, cells, slot, step.kind == Kind::Loads);
+                encode::integer(sink, i64::from(*opcode));
+                let load = self.opcodes.kinds[usize::from(*opcode)] == Kind::Load;
+                self.slot(sink, cells, slot, load);
             }
             return Ok(());
         }
@@ -374,7 +385,7 @@ impl Encoder<'_> {
 /// How many steps an instruction is written as.
 const fn parts(kind: Kind) -> usize {
     match kind {
-        Kind::Locals | Kind::Loads => 2,
+        Kind::Locals => 2,
         _ => 1,
     }
 }
@@ -488,12 +499,12 @@ mod tests {
             (NOTHING, Kind::Nothing),
             (CELL, Kind::Cell),
             (EXTENDED, Kind::Extended),
-            (PAIR, Kind::Loads),
+            (PAIR, Kind::Locals),
             (STORE, Kind::StoreName),
         ] {
             kinds[usize::from(opcode)] = kind as u8;
         }
-        Opcodes::new(&kinds, &[0; 256]).unwrap()
+        Opcodes::new(&kinds, &[0; 256], &[PAIR, LOAD, LOAD]).unwrap()
     }
 
     fn code(instructions: &[u8]) -> Code {
@@ -559,6 +570,16 @@ mod tests {
     }
 
     #[test]
+    fn two_in_one_are_two() {
+        let joined = code(&[PAIR, 1 << 4, NOTHING, 0, BACK, 2]);
+        let apart = code(&[LOAD, 1, LOAD, 0, BACK, 3]);
+        assert_eq!(digest_of(&joined), digest_of(&apart));
+        let tables = ([Kind::Locals as u8; 256], [0; 256]);
+        let unknown = Opcodes::new(&tables.0, &tables.1, &[]).unwrap();
+        assert!(digest(&joined, "test", &unknown).is_err());
+    }
+
+    #[test]
     fn handlers_are_read_and_joined() {
         let mut whole = code(&[LOAD, 0, LOAD, 0, LOAD, 0]);
         whole.exceptions = vec![0x80, 2, 2, 1];
@@ -603,7 +624,7 @@ mod tests {
         for outcome in failing {
             assert!(outcome.unwrap_err().to_string().contains("bytecode"));
         }
-        assert!(Opcodes::new(&[99; 256], &[0; 256]).is_err());
-        assert!(Opcodes::new(&[0; 2], &[0; 256]).is_err());
+        assert!(Opcodes::new(&[99; 256], &[0; 256], &[]).is_err());
+        assert!(Opcodes::new(&[0; 2], &[0; 256], &[]).is_err());
     }
 }

@@ -15,9 +15,10 @@ pub fn digest_bytecode(
     interpreter: &str,
     kinds: &[u8],
     flags: &[u8],
+    halves: &[u8],
     reduce: &Bound<'_, PyAny>,
 ) -> PyResult<String> {
-    let opcodes = Opcodes::new(kinds, flags).map_err(CoreError)?;
+    let opcodes = Opcodes::new(kinds, flags, halves).map_err(CoreError)?;
     let read = read(code, &code.get_type(), reduce)?;
     let digest = bytecode::digest(&read, interpreter, &opcodes).map_err(CoreError)?;
     Ok(hex(&digest))
