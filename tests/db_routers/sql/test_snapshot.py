@@ -166,3 +166,10 @@ def test_git_says_commit_and_dirtiness(tmp_path):
     assert git_state(tmp_path) == (head, False)
     (tmp_path / "train.py").write_text("b")
     assert git_state(tmp_path) == (head, True)
+
+
+def test_keys_that_are_no_plain_texts_come_back():
+    """A config's keys with dots, brackets and quotes, and those that are no texts, nest as before."""
+    config = {"a.b": 1, "m": {"x]": {"it's": 2}, 3: 4, "n": 5}, "[": 6}
+    content = json.loads(json.dumps(snapshot(ADict(config)).content))
+    assert config_values(content) == config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 import socket
@@ -55,6 +56,9 @@ __all__ = [
 ]
 
 _LATEST = re.compile(r"latest(?:~(\d+))?")
+_PART = re.compile(
+    r"""\.?(?P<name>[^.\[\]]+)|\[(?P<item>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\[\]'"]+)\]"""
+)
 _NEAREST = 5  # names or runs offered in place of an unknown one
 
 
@@ -393,7 +397,7 @@ def config_values(content: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The values of a stored config, nested again along its dotted keys."""
     nested: dict[str, Any] = {}
     for key, entry in present(content).items():
-        *branches, leaf = key.split(".")
+        *branches, leaf = _path(key)
         place: Any = nested
         for name in branches:
             place = place.setdefault(name, {}) if isinstance(place, dict) else None
@@ -402,6 +406,22 @@ def config_values(content: dict[str, dict[str, Any]]) -> dict[str, Any]:
         else:  # a plain mapping may have both "a" and "a.b"
             nested[key] = _config_value(entry)
     return nested
+
+
+def _path(key: str) -> list[Any]:
+    """The keys on the way to a value; one that is no plain text stands in brackets, as Python has it."""
+    if "[" not in key:
+        return key.split(".")
+    parts = list(_PART.finditer(key))
+    if "".join(part[0] for part in parts) != key:
+        return [key]  # a plain mapping's own key, which no config made
+    try:
+        return [
+            ast.literal_eval(part["item"]) if part["item"] is not None else part["name"]
+            for part in parts
+        ]
+    except (ValueError, SyntaxError):
+        return [key]
 
 
 def present(content: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
