@@ -145,7 +145,10 @@ class ADict(Node):
     @classmethod
     def from_mm_config(cls, path: str | Path, safe: bool = False) -> Self:
         """Read an OpenMMLab config with its bases; see `load_mm_config`. `.py` executes code."""
-        return cls().load_mm_config(path, safe=safe)
+        from ato.compose.openmm import load  # on first use: only OpenMMLab's users need it
+
+        layer = load(path, safe=safe)
+        return cls._composed(layer.values, layer.writes)
 
     # ---------------------------------------------------------------- reading
 

@@ -44,8 +44,7 @@ def parse(source: str, file: Path, name: str) -> PythonFile:
         ConfigFileError: no Python, or bases that are not given at the top level as literals.
     """
     templates = Templates(source, file, name)
-    module = _parsed(source, name)
-    # A file of the newer style has no templates, and is read as it stands.
+    module = _parsed(templates.text, name)
     found = PythonFile(file, name, module, templates)
     reads_base = any(map(_is_read_base, ast.walk(module)))
     if not any(map(_is_base_statement, ast.walk(module))):
@@ -53,8 +52,10 @@ def parse(source: str, file: Path, name: str) -> PythonFile:
     elif reads_base:
         raise ConfigFileError(f"{name}: has both _base_ and read_base(); keep one of them")
     if found.lazy:
+        # The newer style has no templates; the file is read as it stands.
+        found.module = _parsed(source, name)
         return found
-    found.module = _WithValues(templates).visit(_parsed(templates.text, name))
+    found.module = _WithValues(templates).visit(module)
     _take_base(found)
     ast.fix_missing_locations(found.module)
     return found
