@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 
 from ato import Scope
@@ -111,3 +116,52 @@ def test_print_shows_the_config_with_origins(capsys):
     assert lines[4].startswith("layers:  # view defaults, ")
     assert lines[5] == "    0) 1"
     assert lines[7].startswith('text: "1"  # view')
+
+
+TERMINAL = """
+    from ato import Scope
+
+    scope = Scope()
+
+    @scope.observe(default=True)
+    def defaults(config):
+        config.lr = 0.1
+
+    @scope.manual
+    def docs(config):
+        config.lr = "Learning rate"
+
+    scope.config
+"""
+
+
+@pytest.mark.skipif("sys.platform == 'win32'")
+@pytest.mark.parametrize("argument", ["manual", "print", "manual lr"])
+def test_colours_are_for_terminals_only(script, tmp_path, argument):
+    """A terminal gets them unless `NO_COLOR` is set; without them the text is that of a pipe."""
+    plain = script(TERMINAL)(*argument.split()).stdout
+    assert "\x1b" not in plain
+    assert in_terminal(tmp_path, argument, {"NO_COLOR": "1"}) == plain
+    coloured = in_terminal(tmp_path, argument, {"TERM": "xterm-256color"})
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+
+
+def in_terminal(folder, argument, environment):
+    """Run the script with a pseudo-terminal, narrower than any line, as its stdout."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    variables = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    try:
+        subprocess.run(
+            [sys.executable, "train.py", *argument.split()],
+            cwd=folder,
+            env={**variables, "COLUMNS": "20", **environment},
+            stdout=theirs,
+            check=True,
+        )
+        return os.read(ours, 100_000).decode().replace("\r\n", "\n")
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -179,7 +179,9 @@ class Applier:
     def _note_unknown(self, assignment: Assignment) -> None:
         path = ".".join(assignment.path)
         hint = self.scope.hint(path) or self.scope.meant(path) or ""
-        text = f"no view sets '{shown(path)}'" + (f"; {hint}" if hint else "")
+        text = f"no view sets '{shown(events.full_key(self.scope.name, path))}'" + (
+            f"; {hint}" if hint else ""
+        )
         if self.scope.strict:
             raise CommandLineError(f"{assignment}: {text}")
         text += " It" if hint.endswith("?") else "; it"

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from ato import events
 from ato import trace as tracing
 from ato.adict import ADict
 from ato.adict.state import state_of
@@ -34,7 +35,7 @@ from ato.scope.manual import (
     manual_text,
     manual_texts,
 )
-from ato.scope.suggestions import documented_as, nearest, nearest_key
+from ato.scope.suggestions import documented_as, nearest, nearest_key, shown
 from ato.scope.terminal import say, write
 from ato.scope.views import View, keys_set_by, plan
 
@@ -416,13 +417,15 @@ class Scope:
         """Ask whether something else was meant by a key that no view sets."""
         if key in self.views:
             return f"{key} is a view; did you mean the view?"
+        if key.startswith(f"{self.name}."):
+            return f"did you mean {key.removeprefix(f'{self.name}.')!r}?"
         documented = self._documentation()
         keys = {*self._applier.config.to_flat(), *documented} - {key}
         near = nearest_key(
             key, keys, {name: documented[name] for name in documented if name != key}
         )
         if near is not None:
-            return f"did you mean {near!r}?"
+            return f"did you mean {events.full_key(self.name, near)!r}?"
         view = nearest(key, self.views)
         return None if view is None else f"did you mean the view {view!r}?"
 
@@ -490,9 +493,10 @@ def _key_text(scopes: dict[str, Scope], key: str) -> str:
         return documented_history(next(iter(scopes.values())), key)
     name, _, rest = key.partition(".")
     if name not in scopes or not rest:
-        raise CommandLineError(
-            f"manual {key}: the scope's name comes first; scopes: {', '.join(scopes)}"
-        )
+        near = [(scope.name, scope.nearest_key(key)) for scope in scopes.values()]
+        forms = " or ".join(f"manual {scope}.{found}" for scope, found in near if found)
+        hint = f"; write {forms}" if forms else f"; scopes: {', '.join(scopes)}"
+        raise CommandLineError(f"manual {shown(key)}: the scope's name comes first{hint}")
     return documented_history(scopes[name], rest, several=True)
 
 
