@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra_cases import CASES, OLD_CASES, WRONG, Case
-from hydra_trees import by_ato, by_hydra, write_tree
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ato.exceptions import AtoError, ConfigTypeError, ConfigValueError
+from hydra_cases import CASES, OLD_CASES, WRONG, Case
+from hydra_trees import by_ato, by_hydra, write_tree
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,8 @@ from ato.adict.state import (
 from ato.adict.structure import structure_hash, structure_text
 from ato.adict.tree import blank, fill, nodes, place
 from ato.compose.folders import OnMissing, compose_folder
+from ato.compose.objects import plain_object
+from ato.compose.omegaconf import plain_omegaconf
 from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
 from ato.fingerprints import value_hex
 from ato.provenance import MISSING, PLAIN, History, Origin, Write, dotted
@@ -131,6 +133,40 @@ class ADict(Node):
                 root, config_filename, select or {}, overrides or {}, required, on_missing
             )
         )
+
+    @classmethod
+    def from_omegaconf(cls, config: Any, overrides: Sequence[str] | None = None) -> Self:
+        """Take over a `DictConfig`, interpolations resolved; lists become lists.
+
+        What an override of Hydra's set has that override as its origin (`command line: lr=0.1`).
+
+        Args:
+            config: the config, or a part of it.
+            overrides: the overrides as they were typed (`'lr=0.1'`, `'+db=mysql'`); without them,
+                those of the Hydra job that runs, if one does.
+
+        Raises:
+            ConfigTypeError: it is no `DictConfig`.
+            ConfigValueError: a value is still `???`, or an interpolation cannot be resolved; the
+                message has the dotted keys.
+        """
+        return cls._composed(*plain_omegaconf(config, overrides))
+
+    @classmethod
+    def from_object(cls, value: Any) -> Self:
+        """Take over the fields of an object, those of objects inside it as well.
+
+        Dataclasses, pydantic models, attrs classes, named tuples, `argparse.Namespace`,
+        `SimpleNamespace`, `ml_collections.ConfigDict` and mappings. Values stay what they are
+        (enums, paths, arrays); names with an underscore in front are left out. A value that equals
+        the default of its field has that default as its origin (`default of TrainArgs.lr`), any
+        other the line that called this.
+
+        Raises:
+            ConfigTypeError: an object of any other kind.
+            ConfigValueError: an object that contains itself; the message has the path.
+        """
+        return cls._composed(*plain_object(value))
 
     @classmethod
     def _composed(
