@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from ato import MultiScope, Scope
 from ato.exceptions import CommandLineError, DuplicateScopeError, ScopeError, UnknownViewError
+from recorders import recording
 
 
 @pytest.fixture
@@ -142,3 +145,89 @@ def test_what_cannot_be_a_multi_scope(scope):
         MultiScope()
     with pytest.raises(ScopeError, match=r"as in model\.lr; scopes: model, data"):
         scope.history("lr")
+
+
+def test_reads_carry_the_scopes_name(scope):
+    """Each read says of which scope it is; so do branches, what is missing, and odd keys."""
+
+    @scope.runtime_trace
+    def step(model, data):
+        return model.lr, data.lr, data.get("none"), "odd.key" in model, dict(data.aug)
+
+    scope.scopes["data"].config.aug = {"flip": True}
+    with recording() as recorder:
+        step(scope.config["model"], scope.config["data"])
+    assert [read.key for read in recorder.of("step")[0].reads] == [
+        "model.lr",
+        "data.lr",
+        "data.none",
+        "model['odd.key']",
+        "data.aug.flip",
+    ]
+
+
+def test_reads_of_copies_and_of_used_configs_carry_it_too(scope):
+    """A clone, a pickle and what `using` puts in its place belong to the scope."""
+    data = scope.scopes["data"]
+    clone = data.config.clone()
+    pickled = pickle.loads(pickle.dumps(data.config))
+    with recording() as recorder:
+        for config in (data.config, clone, pickled):
+            assert config.lr == 0.001
+        with data.using({"lr": 3}):
+            assert data.config.lr == 3
+            assert scope.config["data"].lr == 3
+    reads = recorder.calls[-1].reads
+    assert {read.key for read in reads} == {"data.lr"}
+    assert len({read.fingerprint for read in reads}) == 2
+
+
+def test_two_stacked_scopes_are_several_as_well(scope):
+    """Keys have names wherever there is more than one scope, and none where there is one."""
+    Scope.initialize_registry()
+    first = Scope({"lr": 1}, name="first")
+
+    @first
+    def lr(first):
+        return first.lr
+
+    with recording() as recorder:
+        lr()
+    second = Scope({"lr": 2}, name="second")
+
+    @second
+    @first
+    def both(first, second):
+        return first.lr, second.lr
+
+    with recording() as later:
+        assert both() == (1, 2)
+    assert [[read.key for read in call.reads] for call in recorder.of("lr")] == [["lr"]]
+    keys = {read.key for call in later.calls for read in call.reads}
+    assert keys == {"first.lr", "second.lr"}
+
+
+def test_what_a_view_reads_of_another_scope(scope):
+    """It is what the key was derived from, and no read of the call in which the scope is applied."""
+    model, data = scope.scopes["model"], scope.scopes["data"]
+
+    @model.observe(default=True, priority=1)
+    def derived(config):
+        config.name = f"{config.name} {data.config.lr}"
+
+    with recording() as recorder:
+        model.apply()
+    assert model.config.name == "resnet 0.001"
+    assert [read.key for read in recorder.calls[-1].reads] == []
+    assert model.history("name")[-1].derived_from == ("data.lr",)
+    assert data.history("lr")[-1].derived_from == ()
+
+
+def test_explaining_with_names(scope):
+    """Keys are shown with their scope's name, in a section and in messages too."""
+    scope.scopes["data"].config.aug = {"flip": True, "crop": 3}
+    lines = scope.explain("data.aug").splitlines()
+    assert [line for line in lines if "=" in line] == ["data.aug.flip = True", "data.aug.crop = 3"]
+    with pytest.raises(CommandLineError, match=r"'data\.lrr'; did you mean 'data\.lr'\?"):
+        scope.explain("data.lrr")
+    assert scope.config["model"].lr == 0.1
