@@ -170,6 +170,7 @@ REFUSED = [
         ConfigFileError,
         "main.py:2: ModuleNotFoundError",
     ),
+    ({"main.py": "x = 1\nreturn x"}, ConfigFileError, "main.py:2: SyntaxError: 'return' outside"),
     ({"main.py": "import sys\nsys.exit(3)"}, ConfigFileError, "main.py:2: SystemExit: 3"),
     ({"main.py": "x = []\nx.append(x)"}, ConfigFileError, "main.py: RecursionError"),
     ({"main.py": ON_BASE, "base.py": "x = 1 / 0"}, ConfigFileError, "base.py:1: ZeroDivisionError"),

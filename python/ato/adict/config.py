@@ -128,7 +128,7 @@ class ADict(Node):
             ConfigFileError: a file cannot be read, or files choose or refer in a circle.
             ConfigValueError: a value is still `???`.
         """
-        return cls._composed(
+        return cls.from_composed(
             *compose_folder(
                 root, config_filename, select or {}, overrides or {}, required, on_missing
             )
@@ -150,7 +150,7 @@ class ADict(Node):
             ConfigValueError: a value is still `???`, or an interpolation cannot be resolved; the
                 message has the dotted keys.
         """
-        return cls._composed(*plain_omegaconf(config, overrides))
+        return cls.from_composed(*plain_omegaconf(config, overrides))
 
     @classmethod
     def from_object(cls, value: Any) -> Self:
@@ -166,14 +166,21 @@ class ADict(Node):
             ConfigTypeError: an object of any other kind.
             ConfigValueError: an object that contains itself; the message has the path.
         """
-        return cls._composed(*plain_object(value))
+        return cls.from_composed(*plain_object(value))
 
     @classmethod
-    def _composed(
+    def from_composed(
         cls,
         values: Mapping[Any, Any],
         origins: Mapping[tuple[str, ...], Origin | Sequence[Write]],
     ) -> Self:
+        """Make a config of plain nested values and the origin of each, as `ato.compose` gives them.
+
+        Args:
+            values: plain nested values.
+            origins: path of keys (as texts) → the origin of what stands there and below, or all
+                the writes to that leaf, oldest first.
+        """
         config = cls()
         fill_composed(config, values, origins)
         return config
@@ -184,7 +191,7 @@ class ADict(Node):
         from ato.compose.openmm import load  # on first use: only OpenMMLab's users need it
 
         layer = load(path, safe=safe)
-        return cls._composed(layer.values, layer.writes)
+        return cls.from_composed(layer.values, layer.writes)
 
     # ---------------------------------------------------------------- reading
 
@@ -436,7 +443,8 @@ class ADict(Node):
     def load_mm_config(self, path: str | Path, safe: bool = False) -> Self:
         """Merge an OpenMMLab config, its bases included, deeply into this config.
 
-        A `.py` config executes code, and so does a base that is one.
+        A `.py` config executes code, and so does a base that is one. The modules that
+        `custom_imports` names are not imported.
 
         Args:
             path: a .py, .yaml, .yml or .json file. `_base_` (one or many, relative, or

@@ -69,32 +69,13 @@ def execute_lazily(
     names = _names(config)
     names.update(imports)
     names.update({key: Branch.of(value) for key, value in inherited.items()})
-    reading = True
-
-    def importer(
-        module: str,
-        namespace: Mapping[str, Any] | None = None,
-        local: Mapping[str, Any] | None = None,
-        wanted: tuple[str, ...] | None = (),
-        level: int = 0,
-    ) -> Any:
-        top = module.partition(".")[0]
-        if not reading or (level == 0 and top in sys.stdlib_module_names):
-            return builtins.__import__(module, namespace, local, wanted or (), level)
-        if level or "*" in (wanted or ()):
-            source = "." * level + module
-            raise ConfigFileError(
-                f"`from {source} import …` stands outside of `with read_base():`; move it there "
-                "if that is a config, else import single names from a package"
-            )
-        return Imported(module if wanted else top)
-
+    importer = _Importer()
     names["__builtins__"] = {**vars(builtins), "__import__": importer}
     with _errors_of(config):
         try:
             _run(config, names)
         finally:
-            reading = False
+            importer.reading = False
         imported = set(imports) | _imported_names(config.module)
         values = {
             key: plain(value)
@@ -104,6 +85,35 @@ def execute_lazily(
             and not isinstance(value, ModuleType)
         }
         return values, {key: names[key] for key in imported if key in names}
+
+
+class _Importer:
+    """The `import` of a config of the newer style: the standard library, and names of the rest.
+
+    A function of the config that is called later imports as ever.
+    """
+
+    def __init__(self) -> None:
+        self.reading = True
+
+    def __call__(
+        self,
+        module: str,
+        namespace: Mapping[str, Any] | None = None,
+        local: Mapping[str, Any] | None = None,
+        wanted: tuple[str, ...] | None = (),
+        level: int = 0,
+    ) -> Any:
+        """Import as `builtins.__import__` does, or stand in for it."""
+        top = module.partition(".")[0]
+        if not self.reading or (level == 0 and top in sys.stdlib_module_names):
+            return builtins.__import__(module, namespace, local, wanted or (), level)
+        if level or "*" in (wanted or ()):
+            raise ConfigFileError(
+                f"`from {'.' * level}{module} import …` stands outside of `with read_base():`; "
+                "move it there if that is a config, else import single names from a package"
+            )
+        return Imported(module if wanted else top)
 
 
 def _names(config: PythonFile) -> dict[str, Any]:
@@ -122,6 +132,9 @@ def _errors_of(config: PythonFile) -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:
         place = config.name
+        if isinstance(error, SyntaxError) and error.filename == str(config.file):
+            # What only the compiler refuses: a `return` at the top level.
+            place = f"{config.name}:{error.lineno}"
         trace = error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == str(config.file):

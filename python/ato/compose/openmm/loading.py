@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import warnings
 from collections.abc import Callable
 from importlib import util
@@ -49,7 +50,7 @@ def load(path: str | Path, safe: bool = False) -> Layer:
             variable that is not set; a `.py` file with `safe`.
         UnknownKeyError: a reference to the base names no key of it.
     """
-    return _Loader(safe).file(Path(path).expanduser().absolute(), (), "")
+    return _Loader(safe).file(Path(path).expanduser(), (), "")
 
 
 class _Loader:
@@ -60,37 +61,38 @@ class _Loader:
         """Load a file.
 
         Args:
-            file: its absolute path.
+            file: its path.
             chain: the files that lead to it.
             place: the `file:line` that names it as a base; empty for the first file.
         """
+        # Without links resolved: a base stands relative to where its user sees the file.
+        file = Path(os.path.abspath(file))  # noqa: PTH100
         before = f"{place}: " if place else ""
         try:
             require_file(file)
         except MissingFileError as error:
             raise MissingFileError(f"{before}{error}") from None
-        file = file.resolve()
         if file in chain:
             cycle = (*chain[chain.index(file) :], file)
             names = " → ".join(shown_path(str(one)) for one in cycle)
             raise ConfigFileError(f"{before}the bases form a cycle: {names}")
-        chain = (*chain, file)
+        read = self.reader(file, before)
+        return _without_deprecation(read(file, (*chain, file)), shown_path(str(file)))
+
+    def reader(self, file: Path, before: str) -> Callable[[Path, tuple[Path, ...]], Layer]:
+        """Return the method that reads a file, by its extension."""
         suffix = file.suffix.lower()
-        if suffix == ".py":
-            if self.safe:
-                raise ConfigFileError(
-                    f"{before}{file} is executed, and safe=True executes nothing; load it without "
-                    "safe, or write it as .yaml or .json"
-                )
-            layer = self.python(file, chain)
-        elif suffix in _READERS:
-            layer = self.data(file, chain)
-        else:
+        if suffix == ".py" and self.safe:
+            raise ConfigFileError(
+                f"{before}{file} is executed, and safe=True executes nothing; load it without "
+                "safe, or write it as .yaml or .json"
+            )
+        if suffix != ".py" and suffix not in _READERS:
             raise ConfigFileError(
                 f"{before}{file}: cannot read a {suffix or 'file without extension'}; "
                 f"use .py {' '.join(_READERS)}"
             )
-        return _without_deprecation(layer, shown_path(str(file)))
+        return self.python if suffix == ".py" else self.data
 
     # ---------------------------------------------------------------- one file
 
