@@ -7,6 +7,8 @@ one of these values is another format, with a file of its own.
 from __future__ import annotations
 
 import json
+import math
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,10 @@ FILE = HERE / "digests_format_1.json"
 sys.path.insert(0, str(HERE.parent))
 
 from reference_encoder import (  # noqa: E402
+    LEAF,
     LENGTHS,
+    rows_digest,
+    sketch,
     structure_digest,
     tensor_digest,
     value_digest,
@@ -77,6 +82,25 @@ def pattern(length: int) -> bytes:
     return bytes(index * index % 251 for index in range(length))
 
 
+# Lengths around a group, a leaf and a span of float64, and shapes around the rows of none and one.
+SKETCHED = (0, 1, 63, 64, 65, LEAF // 8 - 1, LEAF // 8, LEAF // 8 + 1, 64 * LEAF // 8 + 65)
+ROWS = ((), (0,), (1,), (7,), (0, 3), (3, 0), (5, 4), (2, 3, 4), (3, 100), (1000, 25))
+
+
+def wave(count: int) -> list[float]:
+    """Numbers of many sizes, some of them not finite, by arithmetic that has one result everywhere."""
+    values = [(index * index % 251 - 125) * 2.0 ** (index % 40 - 20) for index in range(count)]
+    for index, value in ((3, float("nan")), (66, float("inf")), (67, -float("inf"))):
+        if index < count:
+            values[index] = value
+    return values
+
+
+def float_bytes(values: list[float]) -> bytes:
+    """Binary64, little-endian."""
+    return struct.pack(f"<{len(values)}d", *values)
+
+
 def digests() -> dict[str, dict[str, str]]:
     """Every golden digest, by kind and case."""
     tensors = {}
@@ -96,6 +120,13 @@ def digests() -> dict[str, dict[str, str]]:
             text: structure_digest(value) for text, value in VALUES.items()
         },
         "tensors": tensors,
+        "ato rows v1": {
+            str(shape): rows_digest("float64", shape, float_bytes(wave(math.prod(shape))))
+            for shape in ROWS
+        },
+        "ato sketch v1": {
+            str(count): float_bytes(sketch(wave(count), 8)).hex() for count in SKETCHED
+        },
     }
 
 

@@ -18,6 +18,8 @@ __all__ = ["ArrayDigest", "array_hex", "digest_array", "digest_other"]
 
 Algorithm = Literal["xxh3", "blake3"]
 
+_USERS = 256  # NumPy numbers the dtypes that other packages add from here on
+
 
 def array_hex(x: Any) -> str:
     """The hex of `digest_array(x)`."""
@@ -62,7 +64,7 @@ def _named(dtype: Any) -> tuple[str, Any]:
     """
     numpy: Any = sys.modules["numpy"]
     kind = dtype.kind
-    if kind in "biufc" and dtype.char not in "gG":
+    if kind in "biufc" and dtype.char not in "gG" and dtype.num < _USERS:
         return dtype.name, None
     if kind == "U":
         return f"str{dtype.itemsize // 4}", None
@@ -70,7 +72,7 @@ def _named(dtype: Any) -> tuple[str, Any]:
         return f"bytes{dtype.itemsize}", None
     if kind in "mM":
         return dtype.name, numpy.dtype(f"{dtype.byteorder}i8")
-    if kind == "V" and dtype.names is None and dtype.subdtype is None:
+    if kind in "fV" and dtype.names is None and dtype.subdtype is None and dtype.char != "g":
         if dtype.type is numpy.void:
             return f"void{dtype.itemsize}", numpy.dtype(f"S{dtype.itemsize}")
         # The small floats that other packages add to NumPy (`ml_dtypes.bfloat16`).
