@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ato.db_routers.sql.recorder import RunRecorder
     from ato.db_routers.sql.schema import Experiment, Project
 
-__all__ = ["SQLFinder", "SQLLogger"]
+__all__ = ["SQLFinder", "SQLLogger", "open_loggers"]
 
 _STATUSES = ("running", "completed", "failed", "interrupted")
 
@@ -249,6 +249,11 @@ _abandoned: list[Session] = []
 _open_loggers: dict[int, SQLLogger] = {}
 
 
+def open_loggers() -> list[SQLLogger]:
+    """Return the loggers of this process that have an open run, the oldest first."""
+    return list(_open_loggers.values())
+
+
 @atexit.register
 def _finish_at_exit() -> None:
     # An unhandled exception that ended the script was printed, and is kept in `sys`, before this
@@ -256,7 +261,7 @@ def _finish_at_exit() -> None:
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     if hasattr(sys, "ps1"):
         error = None
-    for logger in list(_open_loggers.values()):
+    for logger in open_loggers():
         if isinstance(error, BaseException):
             logger._finish_after(error)
         else:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ato.adict import ADict
 from ato.adict.state import state_of
 from ato.adict.structure import plain
+from ato.compose.omegaconf import is_omegaconf, plain_omegaconf
 from ato.db_routers.sql.redaction import (
     MASK,
     is_secret_key,
@@ -69,6 +70,9 @@ def snapshot(config: Mapping[str, Any]) -> ConfigSnapshot:
             f"a config is a mapping (ADict, dict, …), not a {type(config).__name__}; "
             "for other objects pass vars(config)"
         )
+    if is_omegaconf(config):
+        # A run may begin before all of a config is given: what is still `???` is noted as that.
+        config = ADict.from_composed(*plain_omegaconf(config, None, mandatory_ok=True))
     with quiet_reads():
         config, leaves = _gathered(config)
         flat = {leaf.key: leaf for leaf in leaves}
