@@ -64,6 +64,11 @@ def capped(config):
     config.lr = min(config.lr, 0.3)
 
 
+@scope.observe(lazy=True)
+def mixed(config):
+    config.mixed = {"bits": 16}
+
+
 @scope.observe(lazy=True, default=True)
 def derived(config):
     if "warmup" not in config:
@@ -82,6 +87,8 @@ def warm(x, config):
 
 @scope.runtime_trace
 def step(x, config):
+    if "mixed" in config:
+        x += 1
     return float(x) * float(config.lr)
 
 
@@ -284,6 +291,14 @@ def test_keys_that_come_and_go(tmp_path: Path) -> None:
     assert retyped.origin_b == "view text, train.py:39"
 
 
+def test_a_section_that_is_only_looked_for(tmp_path: Path) -> None:
+    """Whether a section is there at all is a fact that a call can depend on."""
+    project = first_run(tmp_path, VIEWS)
+    project.run("mixed")
+    cause = only_cause(project.why(), "mixed.bits")
+    assert origins(cause) == ("None", "lazy view mixed, train.py:59")
+
+
 def test_a_derived_key(tmp_path: Path) -> None:
     """A key that a view derived from the one that was changed is its symptom."""
     project = first_run(tmp_path, VIEWS)
@@ -301,7 +316,7 @@ def test_a_derived_key_that_was_set_in_one_run(tmp_path: Path) -> None:
     answer = project.why()
     cause = only_cause(answer, "warmup")
     assert origins(cause) == (
-        "lazy view derived, train.py:60",
+        "lazy view derived, train.py:65",
         "command line: warmup=3 (argument 2)",
     )
     assert aside(answer, "batch").reason == "read by no call"

@@ -76,7 +76,12 @@ class _Actors:
             self._kinds.setdefault((pair.any.kind, pair.any.trace_id), []).append(pair)
 
     def reading(self, key: str) -> list[Pair]:
-        return self._reads.get(key, [])
+        """The calls that read a key, or looked for a section that only one of the runs has."""
+        found = self._reads.get(key, [])
+        for end in (index for index, character in enumerate(key) if character == "."):
+            if key in self._comparison.changes.only_in_one(key[:end]):
+                found = found + self._reads.get(key[:end], [])
+        return found
 
     def acting_by(self, key: str) -> list[Pair]:
         """The calls that read a key, or reach the code or open the file that is its origin."""

@@ -184,11 +184,15 @@ class _Search:
 
     def _differing_reads(self, a: Side, b: Side) -> list[str]:
         reads_a, reads_b = a.reads(), b.reads()
-        found = [
-            key
-            for key in [*reads_a, *(key for key in reads_b if key not in reads_a)]
-            if key in self.changes.config and reads_a.get(key) != reads_b.get(key)
-        ]
+        found: list[str] = []
+        for key in [*reads_a, *(key for key in reads_b if key not in reads_a)]:
+            if reads_a.get(key) == reads_b.get(key):
+                continue
+            if key in self.changes.config:
+                found.append(key)
+            else:
+                # A section that was looked for and is not there in one of the runs.
+                found += self.changes.only_in_one(key)
         return found[::-1]  # the read nearest to the divergence first
 
     def _differing_code(self, a: Side, b: Side) -> Iterator[tuple[Change, list[str]]]:

@@ -46,6 +46,14 @@ class Changes:
     random: dict[str, Change] = field(default_factory=dict)
     as_config: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
+    def only_in_one(self, section: str) -> list[str]:
+        """The changed keys below a section that only one of the runs has."""
+        return [
+            key
+            for key, change in self.config.items()
+            if key.startswith(f"{section}.") and (change.a is None) != (change.b is None)
+        ]
+
     def source_keys(self, key: str) -> list[str]:
         """The changed keys that a changed key was derived from, at the far end; itself if none."""
         ends: list[str] = []
