@@ -19,8 +19,10 @@ leaves = (
     | st.sampled_from([0.0, -0.0, 1.0, float("nan")])
     | st.sampled_from(["", "a", "1"])
     | st.lists(st.integers(0, 2), max_size=2)
+    | st.lists(st.sampled_from([0.0, -0.0, float("nan"), True, 1, (1,), [1]]), max_size=2)
+    | st.lists(st.dictionaries(st.sampled_from(["a", 1]), st.sampled_from([1, 1.0]), max_size=1))
 )
-keys = st.sampled_from(["a", "b", "a.b", "", "[0]"])
+keys = st.sampled_from(["a", "b", "a.b", "", "[0]", "[1]", 0, 1, 1.0, True, None, (1, "a")])
 mappings = st.dictionaries(
     keys,
     st.recursive(leaves, lambda v: st.dictionaries(keys, v, max_size=3), max_leaves=6),
@@ -31,7 +33,9 @@ mappings = st.dictionaries(
 def spelled(value):
     """A text that two values share only if they are the same in type and value."""
     if isinstance(value, dict):
-        return sorted((repr(key), spelled(item)) for key, item in value.items())
+        return sorted((repr(key), str(spelled(item))) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__} {[spelled(item) for item in value]}"
     return f"{type(value).__name__} {value!r}"
 
 
@@ -79,6 +83,30 @@ def test_arrays_compare_by_content():
     assert not diff({"x": x}, {"x": np.asfortranarray(x.copy())})
     assert diff({"x": x}, {"x": x.astype(np.float32)})
     assert diff({"x": x}, {"x": x + 1})
+
+
+class Alike:
+    """Keys that differ and look the same."""
+
+    def __repr__(self):
+        return "same"
+
+
+def test_keys_that_look_the_same_are_not_mixed_up():
+    """A difference is reported even where two keys have one text."""
+    one, two = Alike(), Alike()
+    assert not diff({one: 1, two: 2}, {one: 1, two: 2})
+    for other in ({one: 1, two: 3}, {one: 3, two: 2}, {one: 1}):
+        assert diff({one: 1, two: 2}, other)
+        assert diff(other, {one: 1, two: 2})
+
+
+def test_numbers_of_numpy_are_no_python_numbers():
+    """A NumPy scalar differs from the number that it equals, and NaN equals NaN."""
+    assert diff({"x": np.float64(1.0)}, {"x": 1.0}).changed["x"].kind == "type"
+    assert diff({"x": np.float64(0.0)}, {"x": np.float64(-0.0)})
+    assert not diff({"x": np.float64("nan")}, {"x": np.float64("nan")})
+    assert diff({"x": np.int64(1)}, {"x": np.int32(1)})
 
 
 def test_what_has_no_fingerprint_is_reported():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +138,79 @@ def test_explain_lists_the_winner_and_what_lost():
     )
 
 
+def test_explain_reads_well_where_much_happened():
+    """Long values, loops, deletions and many sources each take one readable line."""
+    loop = Origin("code", "main", "train.py", 33)
+    layers = value_text(["layer"] * 20)
+    writes = [
+        Write("[1, 2]", "list", Origin("view", "defaults", "train.py", 12), "None"),
+        Write(layers, "list", Origin("view", "big", "train.py", 18), "[1, 2]", tuple("abcdefgh")),
+        *(Write(str(step), "int", loop) for step in range(100)),
+        Write("(deleted)", "deleted", Origin("code", "main", "train.py", 40), "99"),
+    ]
+    assert explain("x", writes).splitlines() == [
+        "x = (deleted)",
+        "  deleted by train.py:40, in main",
+        "  over   99 … 0                                   train.py:33, in main (100 writes)",
+        "  over   ['layer', 'layer', 'layer', 'layer', …]  view big, train.py:18; "
+        "derived from a, b, c, d, e, f and 2 more",
+        "  over   [1, 2]                                   view defaults, train.py:12",
+        "  over   None                                     before that was recorded",
+    ]
+    assert explain("x", []) == "x: no write is recorded"
+
+
+def test_long_values_are_cut_between_their_items_and_closed():
+    """A cut text still shows what kind of value it was."""
+    shown = value_text([f"item {number}" for number in range(50)])
+    assert len(shown) <= 200
+    assert (shown[:9], shown[-4:]) == ("['item 0'", ", …]")
+    assert value_text("x" * 500).endswith("x…'")
+
+
+def test_a_join_keeps_the_histories_of_both_sides(tmp_path, monkeypatch):
+    """`|` and a config made of another one tell which file set a key, and what it replaced."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text("lr: 1\nm:\n  d: 2\n")
+    Path("b.toml").write_text("lr = 3\n[m]\ne = 4\n")
+    a, b = ADict.from_file("a.yaml"), ADict.from_file("b.toml")
+    joined = a | b
+    assert joined == {"lr": 3, "m": {"e": 4}}
+    assert explain("lr", joined.history("lr")) == "lr = 3\n  set by b.toml:1\n  over   1  a.yaml:1"
+    assert [str(write.origin) for write in joined.history("m.e")] == ["b.toml:3"]
+    assert joined.history("m.d")[-1].type == "deleted"
+    assert ADict(a, x=1).history("m.d") == a.history("m.d") == ({"z": 1} | a).history("m.d")
+    assert len(a.history("lr")) == 1
+
+
+FILES = {
+    "c.yaml": "m:\n  data:\n    - {p: 1,\n       q: [1]}\n    - r:\n        s: 3\n",
+    "c.json": '{"m": {\n"data":\n[{"p": 1,\n"q": [1]},\n{"r": {\n"s": 3}}]}}',
+    "c.toml": "[m]\n\n[[m.data]]\np = 1\nq = [1]\n[[m.data]]\nr.s = 3\n",
+    "c.xyz": "m:\n    data:\n        0)\n            p: 1\n            q:\n"
+    "                0) 1\n        1)\n            r:\n                s: 3\n",
+}
+LINES = {"c.yaml": (3, 4, 6), "c.json": (3, 4, 6), "c.toml": (4, 5, 7), "c.xyz": (4, 5, 9)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_keys_of_mappings_in_lists_have_their_own_line(tmp_path, monkeypatch, name):
+    """The history of such a key survives copies, and ends when the list is replaced."""
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(FILES[name])
+    config = ADict.from_file(name)
+    keys = ("m.data[0].p", "m.data[0].q", "m.data[1].r.s")
+    for other in (config, config.clone(), copy.copy(config), pickle.loads(pickle.dumps(config))):
+        places = [other.history(key)[-1].origin.place for key in keys]
+        assert places == [f"{name}:{line}" for line in LINES[name]]
+    config.m.data[0].p = 5
+    assert [write.value_text for write in config.history("m.data[0].p")] == ["1", "5"]
+    config.m.data = [{"p": 7}]
+    assert [write.value_text for write in config.history("m.data[0].p")] == ["1", "5", "7"]
+    assert config.history("m.data[1].r.s")[-1].type == "deleted"
+    assert len(config.history("m.data")) == 2
+
+
 class Silent:
     pass
 
@@ -151,6 +226,14 @@ def test_values_are_shown_without_addresses():
     assert value_text((1,)) == "(1,)"
     assert "0x" not in value_text(Silent()) + value_text(lambda: 0) + value_text([Silent()])
     assert len(value_text("x" * 10_000)) == 200
+
+
+def test_an_integer_of_any_size_is_shown():
+    """One that Python refuses to spell out is shown by its size."""
+    config = recorded()
+    config.big = 2**50_000
+    assert config.history("big")[0].value_text == "int of 50001 bits"
+    assert value_text([2**50_000]) == "[int of 50001 bits]"
 
 
 def test_a_broken_repr_does_not_break_a_write():

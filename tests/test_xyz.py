@@ -17,6 +17,7 @@ scalars = (
     | st.integers()
     | st.floats(allow_nan=False)
     | st.text()
+    | st.sampled_from([2**2_500, -(2**2_500), 5e-324, -0.0, float("inf")])
     | st.sampled_from(["None", "true", "1e-3", "1", "[]", "{}", "a: b", "0) x", "a # b", "#", "-"])
 )
 values = st.recursive(
@@ -39,6 +40,12 @@ def same(a, b):
 def test_every_json_like_value_survives(value):
     """What was written is read back equal, types, signs and order included."""
     assert same(xyz.loads(xyz.dumps(value)), value)
+
+
+def test_integers_of_any_size_survive():
+    """One that Python refuses to spell in decimal digits is written in hexadecimal ones."""
+    for number in (2**20_000, -(2**20_000)):
+        assert xyz.loads(xyz.dumps({"a": number})) == {"a": number}
 
 
 def test_nan_survives():
@@ -72,6 +79,9 @@ def test_comments_and_empty_lines_are_skipped():
         ("0) a\n2) b", "<text>:2: expected item '1) …'"),
         ('a: "x', "<text>:1: the quotes do not close"),
         ("a:\n    b: 1\n  c: 1", "<text>:3: indented deeper"),
+        (r'a: "\q"', "<text>:1: Invalid"),
+        (r'"\q": 1', "<text>:1: Invalid"),
+        ("\n".join(" " * depth + "a:" for depth in range(5000)), "nested too deeply"),
     ],
 )
 def test_what_cannot_be_read_names_its_line(text, message):

@@ -58,7 +58,7 @@ def diff(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> Diff:
     """
     found = Diff()
     with events.quiet_reads():
-        left, right = dict(leaves(a)), dict(leaves(b))
+        left, right = _by_path(a), _by_path(b)
         for path, value in left.items():
             if path not in right:
                 found.removed[path] = value
@@ -80,6 +80,16 @@ def leaves(mapping: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from leaves(value, path)
         else:
             yield path, value
+
+
+def _by_path(mapping: Mapping[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path, value in leaves(mapping):
+        # Keys of a class whose `repr` says little may share a path; neither may hide the other.
+        while path in found:
+            path += "'"
+        found[path] = value
+    return found
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -48,6 +48,7 @@ _LONGEST_CONTAINER = 50
 _MOST_WRITES = 100
 _WIDEST_COLUMN = 40
 _MOST_NAMES = 6
+_MOST_BITS = 10_000
 
 
 class _Missing:
@@ -291,6 +292,8 @@ class History:
 
 def value_text(value: object) -> str:
     """Render a value in one short line, without addresses and without touching a device."""
+    if type(value) is int and value.bit_length() > _MOST_BITS:
+        return f"int of {value.bit_length()} bits"  # Python may refuse to spell it out
     if type(value) in PLAIN:
         return _cut(repr(value))
     if value is MISSING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,10 +84,75 @@ def test_every_key_has_its_line(read, text, lines):
     assert read(text, "x").lines == lines
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a = {b = 1, c = {d = 2}}\n", {"a": 1, "a.b": 1, "a.c": 1, "a.c.d": 1}),
+        (
+            "[[t]]\nx = 1 # ]\n[[t]]\nx = 2\n[t.sub]\ny = 3\n[[t.s]]\nz = '''\n'''\n",
+            {
+                "t": 1, "t.0": 1, "t.0.x": 2, "t.1": 3, "t.1.x": 4, "t.1.sub": 5, "t.1.sub.y": 6,
+                "t.1.s": 7, "t.1.s.0": 7, "t.1.s.0.z": 8,
+            },
+        ),
+        (
+            'v = [ # [\n {k = "}", l = [{m = 1},\n {m = "\\"]"}]},\n {k = 2},\n]\nw = 1\n',
+            {"v": 1, "v.0.k": 2, "v.0.l": 2, "v.0.l.0.m": 2, "v.0.l.1.m": 3, "v.1.k": 4, "w": 6},
+        ),
+        ("d = 1979-05-27 07:32:00\ne . f=1e3\n", {"d": 1, "e": 2, "e.f": 2}),
+        ('"" = 1\n', {"": 1}),
+    ],
+)  # fmt: skip
+def test_toml_lines_in_tables_of_every_kind(text, lines):
+    """Inline tables, arrays of tables and what stands below them: each key has its own line."""
+    assert read_toml(text, "x").lines == {
+        tuple(path.split(".")): line for path, line in lines.items()
+    }
+
+
+def test_yaml_lines_of_what_is_taken_in():
+    """A merged key has the line on which the value that won stands."""
+    text = (
+        "a: &a\n  x: 1\n  n: {p: 1}\nb: &b\n  x: 2\n  y: 3\n"
+        "c:\n  <<: [*a, *b]\n  n:\n    p: 4\nd:\n- *a\n"
+    )
+    loaded = read_yaml(text, "x")
+    assert loaded.value["c"] == {"x": 1, "y": 3, "n": {"p": 4}}
+    lines = {".".join(path): line for path, line in loaded.lines.items() if path[0] in "cd"}
+    assert lines == {
+        "c": 7, "c.x": 2, "c.y": 6, "c.n": 9, "c.n.p": 10,
+        "d": 11, "d.0.x": 2, "d.0.n": 3, "d.0.n.p": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}",
+        "a: &x {b: 1}\nb: &y {b: 2, c: 3}\nd: {<<: [*x, *y], z: 1}\ne: {z: 1, <<: *y}",
+        "d: &a {x: &c {k: 1}}\ne:\n  <<: *a\n  <<: {x: 3}\n  w: *c",
+        "a: !!set {x}\nb: !!omap [{x: 1}]\nc: !!pairs [{x: 1}]\nd: !!binary aGk=",
+        "a: 2001-12-14t21:59:43.10-05:00\n2020-01-01: 1\n~: 2\nyes: 3\n=: 4\n1.5: 5",
+        "a: !!str 1\nb: !!int '3'\nc: !!float 1\nd: !!map {a: 1}\ne: !!seq [1]\nf: |\n  x\n  y\n",
+        "a: 0o14\nb: 014\nc: 0x1F\nd: 1_000\ne: .inf\nf: -.INF\ng: 12:30:45\nh: [x, ~, {b: [y]}]",
+    ],
+)
+def test_yaml_means_what_pyyaml_says(text):
+    """Values, types and order of keys are those of PyYAML's safe loader."""
+    assert repr(read_yaml(text, "x").value) == repr(yaml.safe_load(text))
+
+
+@given(mappings(numbers | words | st.none()))
+def test_yaml_is_read_as_pyyaml_reads_it(value):
+    """On whatever can be written, our reader and PyYAML's agree."""
+    text = dump_yaml(value)
+    assert same(read_yaml(text, "x").value, yaml.safe_load(text))
+
+
 def test_a_key_without_line_has_that_of_the_nearest_above():
-    """What stands in an inline table has the table's line."""
-    loaded = read_toml("\na = {b = {c = 1}}\n", "x")
-    assert loaded.line(("a", "b", "c")) == 2
+    """An item of a list has the line of the list."""
+    loaded = read_toml("\na = [1,\n 2]\n", "x")
+    assert loaded.line(("a", "1")) == 2
     assert loaded.line(("q",)) is None
 
 
@@ -98,7 +164,17 @@ def test_a_key_without_line_has_that_of_the_nearest_above():
         (read_yaml, "a: 1\nb: 2\na: 3", "f:3: the key 'a' stands twice"),
         (read_yaml, "a: [1", "f:2: not plain YAML"),
         (read_yaml, "a: 2024-13-45", "f:1: not plain YAML: month must be in 1..12"),
-        (read_yaml, "a: &x {b: *x}", "f: not plain YAML"),
+        (read_yaml, "a: &x {b: *x}", "f: not plain YAML: nested too deeply"),
+        (read_yaml, "a: 1\nyes: 1\non: 2", "f:3: the key True stands twice"),
+        (read_yaml, "0x1: a\n1: b", "f:2: the key 1 stands twice"),
+        (read_yaml, "? [1]\n: 2", "f:1: a key is a text, a number or a date"),
+        (read_yaml, "a: 1\n<<: 3", "f:2: << takes in a mapping"),
+        (read_yaml, "a: 1\nb: !!int x", "f:2: not plain YAML: invalid literal"),
+        (read_yaml, "a: !!str [1]", "f:1: not plain YAML: expected a scalar"),
+        (read_json, "[" * 100_000, "f: nested too deeply"),
+        (read_json, "1" * 5000, "f: not JSON: Exceeds the limit"),
+        (read_toml, "a = " + "[" * 100_000, "f: nested too deeply"),
+        (read_toml, "a = " + "1" * 5000, "f: not TOML: Exceeds the limit"),
         (read_toml, "a = 1\na = 2", "f:2: not TOML"),
     ],
 )
