@@ -200,6 +200,31 @@ def test_a_literal_is_read_as_python_reads_it(value):
     assert found == value or found == repr(value)
 
 
+def test_a_section_is_checked_leaf_by_leaf():
+    """A mapping replaces a section, and its values have the types that the keys had."""
+    scope = Scope(config={"model": {"rate": 0.5, "name": "a", "free": None}})
+    assert scope.apply(argv=["model={'rate': 2, 'free': 3, 'new': [1]}"]) == {
+        "model": {"rate": 2.0, "free": 3, "new": [1]}
+    }
+    assert type(scope.config.model.rate) is float
+    with pytest.raises(
+        CommandLineError, match=r"model\.name is a str \(set by given to the scope, "
+    ):
+        scope.apply(argv=["model={'name': 3}"])
+
+
+def test_with_several_scopes_messages_have_names_that_can_be_copied():
+    """The key and the way out carry the scope's name, and `assign` takes tokens with it or without."""
+    scope = made()
+    other = Scope(name="other")
+    with pytest.raises(CommandLineError) as caught:
+        scope.apply(argv=["config.name=50"])
+    assert "config.name is a str (set by" in str(caught.value)
+    assert str(caught.value).endswith("as a text it is written config.name:=50")
+    other.assign(["other.x=1", "y=2"])
+    assert other.config == {"x": 1, "y": 2}
+
+
 def test_assign_speaks_the_same_language():
     """`assign` takes views and values; what it sets names the line that called it."""
     scope = made()
@@ -282,6 +307,8 @@ def test_the_command_line_of_a_test_runner_is_not_read(monkeypatch):
         "/x/bin/pytest",
         "/x/site-packages/pytest/__main__.py",
         "ipykernel_launcher.py",
+        "/x/bin/python3.11 -m unittest",
+        "/x/lib/python3.11/unittest/__main__.py",
         "",
     ):
         monkeypatch.setattr("sys.argv", [first, "nonsense"])

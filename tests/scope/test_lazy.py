@@ -90,6 +90,28 @@ def test_blocks_and_lazy_views_go_by_priority():
     assert scope.apply(argv=[]).order == ["early", "block", "late"]
 
 
+def test_a_block_in_a_lazy_view_just_runs():
+    """Where the command line is past, there is nothing to wait for."""
+    scope = Scope()
+    seen = []
+
+    def helper():
+        with Scope.lazy(with_compile=True):
+            seen.append("helper")
+
+    @scope.observe(lazy=True, default=True)
+    def view(config):
+        with Scope.lazy():
+            seen.append(config.n)
+        seen.append("after")
+        helper()
+
+    scope.apply(argv=["n=1"])
+    assert seen == [1, "after", "helper"]
+    with pytest.raises(ScopeError, match="works in the body of a view"):
+        helper()
+
+
 def test_other_context_managers_stay():
     """A block that shares its `with` keeps the other managers; other blocks are left alone."""
     scope = Scope()

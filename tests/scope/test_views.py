@@ -121,6 +121,16 @@ def test_what_cannot_be_a_view():
         view(scope, "a")
     with pytest.raises(ScopeError, match="means something else"):
         view(scope, "manual")
+    for name in ("a b", "a=1", "-a", "--help", 3):
+        with pytest.raises(ScopeError, match="is no word there"):
+            view(scope, name)
+    for priority in ("high", None, float("nan")):
+        with pytest.raises(ScopeError, match="the priority of view 'b' is a number, not "):
+            view(scope, "b", priority=priority)
+    for chain in (view, [view], ["a", 3]):
+        with pytest.raises(ScopeError, match="chain_with takes the names of views, not "):
+            view(scope, "b", chain_with=chain)
+    assert list(scope.views) == ["a"]
     with pytest.raises(ScopeError, match="needs the view's name"):
         scope.observe(config={})
     with pytest.raises(ConfigTypeError, match="takes a mapping"):

@@ -17,6 +17,7 @@ from ato.provenance import MISSING, History, Origin, Source, dotted
 from ato.scope import argparse_bridge
 from ato.scope.argparse_bridge import Flag
 from ato.scope.command_line import Assignment, CommandLine, Token
+from ato.scope.lazy import after_command_line
 from ato.scope.suggestions import shown
 from ato.scope.terminal import say
 from ato.scope.views import View, plan
@@ -72,8 +73,7 @@ class Applier:
                 self._set(setting, history)
             later += [(view, [partial(self._run, view)]) for view in order.lazy]
             later.sort(key=lambda entry: entry[0].priority)
-            for view, blocks in later:
-                self._apply_later(view, blocks, history)
+            self._apply_later(later, history)
         except BaseException:
             self._begin()
             self.applied.clear()
@@ -119,12 +119,17 @@ class Applier:
         return []
 
     def _apply_later(
-        self, view: View, blocks: Sequence[Callable[[], Any]], history: History
+        self, later: Sequence[tuple[View, list[Callable[[], Any]]]], history: History
     ) -> None:
-        self.applied.add(view.name)
-        with _blamed(view), history.writing(_source(view, history, lazy=True)):
-            for block in blocks:
-                block()
+        before = after_command_line.set(True)
+        try:
+            for view, blocks in later:
+                self.applied.add(view.name)
+                with _blamed(view), history.writing(_source(view, history, lazy=True)):
+                    for block in blocks:
+                        block()
+        finally:
+            after_command_line.reset(before)
 
     def _run(self, view: View) -> None:
         if view.function is not None:
@@ -247,19 +252,22 @@ def _converted(
             return _as_float(value, setting)
         if isinstance(value, str) and value in _NUMBERS_AS_WORDS:
             return _NUMBERS_AS_WORDS[value]
-    if isinstance(old, Mapping) and isinstance(value, Mapping):
-        return value
-    hint = ""
+    if isinstance(old, dict) and isinstance(value, Mapping):
+        return {
+            key: _converted(item, dict.get(old, key), dotted(path, key), setting, history)
+            for key, item in value.items()
+        }
+    name, hint = events.full_key(history.name, path), ""
     if isinstance(setting, Flag):
         hint = "; let add_argument(…, type=…) and the view agree" if value is not None else ""
-    elif isinstance(old, str):
-        hint = f"; as a text it is written {'.'.join(setting.path)}:={_text(setting)}"
+    elif isinstance(old, str) and path == ".".join(setting.path):
+        hint = f"; as a text it is written {name}:={_text(setting)}"
     elif isinstance(old, bool):
         hint = "; write True or False"
     kind = "a section" if isinstance(old, Mapping) else _a(type(old))
     given = f"{_short(value)} is {'no value' if value is None else _a(type(value))}"
     raise CommandLineError(
-        f"{setting}: {path} is {kind}{_set_by(history, path)}, and {given}{hint}"
+        f"{setting}: {name} is {kind}{_set_by(history, path)}, and {given}{hint}"
     )
 
 

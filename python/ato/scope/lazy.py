@@ -10,20 +10,28 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import CellType, CodeType, FunctionType, TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 from ato.exceptions import ScopeError
 
-__all__ = ["LazyBlock", "Split", "lazy", "split_lazy_blocks"]
+__all__ = ["LazyBlock", "Split", "after_command_line", "lazy", "split_lazy_blocks"]
 
 _DEFER = "__ato_defer__"
+# Set while lazy views and blocks run.
+after_command_line: ContextVar[bool] = ContextVar("after_command_line", default=False)
 
 
 class LazyBlock:
-    """What `Scope.lazy()` gives; entering it means that the block was not found beforehand."""
+    """What `Scope.lazy()` gives; entering it means that the block was not found beforehand.
 
-    def __enter__(self) -> NoReturn:
+    After the command line there is nothing to wait for, and the block just runs.
+    """
+
+    def __enter__(self) -> None:
+        if after_command_line.get():
+            return
         raise ScopeError(
             "`with Scope.lazy():` works in the body of a view whose source can be read, with `Scope` "
             "or the scope in front of `.lazy`; anywhere else use @scope.observe(lazy=True)"
@@ -35,7 +43,7 @@ class LazyBlock:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Never reached: entering raises."""
+        """Let the block end as it does."""
 
 
 def lazy(with_compile: bool = False) -> LazyBlock:

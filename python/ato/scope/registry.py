@@ -65,6 +65,7 @@ def program_arguments() -> list[str] | None:
     script = Path(sys.argv[0])
     # `python -m pytest` has …/pytest/__main__.py as its first entry.
     name = script.parent.name if script.stem == "__main__" else script.name
+    name = name.rpartition(" -m ")[2]  # unittest calls itself `python -m unittest`
     if name.lower().removesuffix(".py").removesuffix(".exe") in _HOSTS:
         return None
     return sys.argv[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -42,6 +43,7 @@ from ato.scope.views import View, keys_set_by, plan
 __all__ = ["Scope"]
 
 _WORDS = ("manual", "print")
+_VIEW_NAME = re.compile(r"[^\s=-][^\s=]*")
 
 
 class Scope:
@@ -126,7 +128,8 @@ class Scope:
         Raises:
             DuplicateScopeError: the scope has a view of this name.
         """
-        chain = (chain_with,) if isinstance(chain_with, str) else tuple(chain_with or ())
+        asked = chain_with if isinstance(chain_with, (list, tuple)) else [chain_with]
+        chain: tuple[Any, ...] = () if chain_with is None else tuple(asked)
 
         def register(fn: Callable[[Any], Any] | None, name: str) -> None:
             split = split_lazy_blocks(fn) if isinstance(fn, FunctionType) else None
@@ -253,16 +256,16 @@ class Scope:
             ViewChainError: `chain_with` has a cycle or asks for an unknown view.
         """
         if argv is not None:
-            own = f"{self.name}."
-            several = len(registry.scopes()) > 1
-            # Its own name may stand in front, as it must where several scopes share a command line.
-            self.take(
-                [text.removeprefix(own) if several else text for text in argv], {self.name: self}
-            )
+            self.take(self._without_own_name(argv), {self.name: self})
         with self._lock:
             if not self._applied and not self._applier.running:
                 self._apply_now()
             return self._applier.config
+
+    def _without_own_name(self, argv: Sequence[str]) -> list[str]:
+        """Take the scope's name away, which must stand in front where several share a command line."""
+        own = f"{self.name}." if len(registry.scopes()) > 1 else ""
+        return [text.removeprefix(own) for text in argv]
 
     def take(self, argv: Sequence[str], sharing: dict[str, Scope]) -> None:
         """Take arguments, which are for all scopes of `sharing`, in the place of the script's."""
@@ -321,7 +324,7 @@ class Scope:
         A scope that was applied is applied anew at its next use.
         """
         place = caller()
-        texts = [given] if isinstance(given, str) else list(given)
+        texts = self._without_own_name([given] if isinstance(given, str) else given)
         self._assigned += [Token(text, None, *place) for text in texts]
         self._applied = False
 
@@ -389,8 +392,17 @@ class Scope:
     # ---------------------------------------------------------------- inside
 
     def _add_view(self, view: View) -> None:
+        if not isinstance(view.name, str) or not _VIEW_NAME.fullmatch(view.name):
+            raise ScopeError(f"a view is named on the command line; {view.name!r} is no word there")
         if view.name in _WORDS:
             raise ScopeError(f"{view.name!r} means something else on the command line; rename it")
+        if not isinstance(view.priority, (int, float)) or view.priority != view.priority:
+            raise ScopeError(
+                f"the priority of view {view.name!r} is a number, not {view.priority!r}"
+            )
+        for name in view.chain:
+            if not isinstance(name, str):
+                raise ScopeError(f"chain_with takes the names of views, not {name!r:.80}")
         if view.name in self.views and not registry.interactive():
             raise DuplicateScopeError(
                 f"scope {self.name!r} has a view named {view.name!r} already; "
