@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from ato.compose.omegaconf import is_omegaconf, plain_omegaconf
 from ato.events import quiet_reads
 from ato.exceptions import ConfigTypeError
 
@@ -31,6 +32,8 @@ def store_location(config: Mapping[str, Any]) -> tuple[str, str]:
     Raises:
         ConfigTypeError: `experiment` is there and no section.
     """
+    if is_omegaconf(config):
+        config, _ = plain_omegaconf(config, None, mandatory_ok=True)
     with quiet_reads():
         experiment = _experiment(config) or _experiment_of_scopes(config)
         project = experiment.get("project_name")
