@@ -6,12 +6,14 @@ import copy
 import gc
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
+from ato.exceptions import UnsupportedValueError
 from ato.fingerprints import fingerprint, observe
 from ato.fingerprints.generators import states
 
@@ -241,7 +243,9 @@ def test_tensor_subclasses_count_by_class():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("layout", ["coo", "csr", "csc", "quantised", "by channel"])
+@pytest.mark.parametrize(
+    "layout", ["coo", "csr", "csc", "bsr", "bsc", "quantised", "by channel", "nested", "jagged"]
+)
 def test_tensors_without_one_block_of_memory_count_by_their_parts(layout):
     """Sparse and quantised tensors have a fingerprint, which tells their numbers apart."""
 
@@ -252,12 +256,17 @@ def test_tensors_without_one_block_of_memory_count_by_their_parts(layout):
         if layout == "by channel":
             zeros = torch.zeros(2, dtype=torch.long)
             return torch.quantize_per_channel(dense, torch.ones(2), zeros, 0, torch.qint8)
+        if layout in ("nested", "jagged"):
+            kind = torch.jagged if layout == "jagged" else torch.strided
+            return torch.nested.nested_tensor([dense[:1], dense], layout=kind)
+        if layout in ("bsr", "bsc"):
+            return getattr(dense, f"to_sparse_{layout}")((2, 1))
         return getattr(dense, f"to_sparse_{layout}")()
 
     assert fingerprint(make(2.0)) == fingerprint(make(2.0)) != fingerprint(make(5.0))
     assert fingerprint(make(2.0)) != fingerprint(torch.tensor([[0.0, 2.0], [1.0, 0.0]]))
     (leaf,) = observe(make(2.0), "x").leaves.values()
-    assert leaf.shape == (2, 2)
+    assert leaf.shape == (None if make(2.0).is_nested else (2, 2))
 
 
 def test_a_meta_tensor_is_a_gap():
@@ -266,3 +275,102 @@ def test_a_meta_tensor_is_a_gap():
     seen = observe(model, "m")
     assert "m" in seen.leaves
     assert [gap.partition(":")[0] for gap in seen.gaps] == ["m.weight", "m.bias"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_order_of_entries_of_a_sparse_tensor_does_not_count():
+    """Entries in another order, or in several parts, are the same tensor; the layout counts."""
+    indices, values = torch.tensor([[0, 1], [1, 0]]), torch.tensor([1.0, 2.0])
+    one = torch.sparse_coo_tensor(indices, values, (2, 2))
+    other = torch.sparse_coo_tensor(indices.flip(1), values.flip(0), (2, 2))
+    doubled = torch.sparse_coo_tensor(indices.repeat(1, 2), values.repeat(2) / 2, (2, 2))
+    assert fingerprint(one) == fingerprint(other) == fingerprint(doubled)
+    assert not doubled.is_coalesced()
+    layouts = [one.to_dense(), one, one.to_sparse_csr(), one.to_sparse_csc()]
+    assert len({fingerprint(tensor).hex for tensor in layouts}) == 4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_shard_counts_by_its_local_part_and_its_placement(tmp_path):
+    """A `DTensor` counts by its shard, how it is placed and on which mesh."""
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    store = dist.FileStore(str(tmp_path / "store"), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,), mesh_dim_names=("data",))
+
+        def make(value=1.0, placement=None):
+            whole = torch.tensor([[value, 2.0]])
+            return distribute_tensor(whole, mesh, [placement or Shard(0)])
+
+        different = [make(), make(3.0), make(placement=Shard(1)), make(placement=Replicate())]
+        assert len({fingerprint(tensor).hex for tensor in different}) == 4
+        assert fingerprint(make()) == fingerprint(make()) != fingerprint(torch.tensor([[1.0, 2.0]]))
+        (leaf,) = observe(make(), "x").leaves.values()
+        assert (leaf.type, leaf.shape) == ("DTensor", (1, 2))
+        assert observe(make(), "x").gaps == []
+    finally:
+        dist.destroy_process_group()
+
+
+def test_what_has_no_elements_to_read_is_refused_by_name():
+    """Tensors inside a transform, without storage, not made yet, and bare storages are refused."""
+    inside = []
+    torch.vmap(lambda x: (inside.append(refused(x)), x)[1])(torch.ones(2, 3))
+    torch.func.grad(lambda x: (inside.append(refused(x)), x.sum())[1])(torch.ones(2))
+    assert all("functorch" in message for message in inside)
+    assert "meta tensor" in refused(torch.empty(2, device="meta"))
+    assert "run the module once" in refused(nn.LazyLinear(2))
+    assert "<UntypedStorage>" in refused(torch.ones(2).untyped_storage())
+    assert refused(nn.Linear(2, 2, device="meta")).startswith("value.bias: ")
+
+
+def refused(value):
+    """The message with which a value is refused."""
+    with pytest.raises(UnsupportedValueError) as caught:
+        fingerprint(value)
+    return str(caught.value)
+
+
+def test_tied_weights_are_not_two_equal_ones():
+    """One tensor under two names learns as one; the parts that share it are named."""
+
+    def make(tie):
+        model = nn.ModuleDict({"embed": nn.Embedding(3, 2), "out": nn.Linear(2, 3, bias=False)})
+        with torch.no_grad():
+            model["embed"].weight.fill_(1.0)
+            model["out"].weight.fill_(1.0)
+        if tie:
+            model["out"].weight = model["embed"].weight
+        return model
+
+    assert fingerprint(make(True)) == fingerprint(make(True)) != fingerprint(make(False))
+    plain, tied = (observe(make(tie), "m").leaves for tie in (False, True))
+    assert [path for path in plain if plain[path].fingerprint != tied[path].fingerprint] == ["m"]
+    layer = nn.Linear(2, 2)
+    twice = nn.Sequential(layer, layer)
+    assert fingerprint(twice) != fingerprint(nn.Sequential(layer, copy.deepcopy(layer)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.arange(6).reshape(2, 3),
+        lambda: torch.arange(12).reshape(2, 6)[:, ::2] // 2,
+        lambda: torch.arange(6).reshape(2, 3).t().contiguous().t(),
+        lambda: torch.arange(6).flip(0).reshape(2, 3).flip(0, 1),
+        lambda: np.arange(6).reshape(2, 3),
+        lambda: np.asfortranarray(np.arange(6).reshape(2, 3)),
+        lambda: np.arange(6, dtype=">i8").reshape(2, 3),
+        lambda: np.arange(5, -1, -1).reshape(2, 3)[::-1, ::-1],
+        lambda: np.broadcast_to(np.arange(6).reshape(1, 2, 3), (1, 2, 3))[0],
+        lambda: nn.Parameter(torch.arange(6).reshape(2, 3), requires_grad=False),
+    ],
+)
+def test_an_array_is_what_it_is_however_it_lies_in_memory(make):
+    """Views, orders, byte orders, NumPy and torch: equal elements have one fingerprint."""
+    assert fingerprint(make()) == fingerprint(np.array([[0, 1, 2], [3, 4, 5]]))
+    assert fingerprint([make()]) == fingerprint([torch.arange(6).reshape(2, 3)])

@@ -35,7 +35,9 @@ from hypothesis import strategies as st
 
 from ato.adict import ADict
 from ato.exceptions import UnsupportedValueError
-from ato.fingerprints import fingerprint, register, value_hex
+from ato.fingerprints import fingerprint, reduce, register, value_hex
+from ato.fingerprints.values import digest
+from reference_encoder import value_digest
 
 
 class Colour(enum.Enum):
@@ -265,6 +267,80 @@ def test_the_fingerprint_is_equal_exactly_where_the_values_are(first, second):
     """Two nested values share a fingerprint if and only if they are spelled alike."""
     same = repr(written(first)) == repr(written(second))
     assert (fingerprint(first) == fingerprint(second)) == same
+
+
+@given(plain)
+def test_the_fingerprint_is_what_the_reference_encoder_gives(value):
+    """A nested value has the digest that the slow encoder makes of it, type by type."""
+    assert fingerprint(value).hex == value_digest(value, reduce)
+
+
+def test_every_covered_type_is_encoded_as_the_reference_encoder_does():
+    """Values of every type in the table have the slow encoder's digest."""
+    for value in itertools.chain.from_iterable(DIFFERENT):
+        assert digest(value) == value_digest(value, reduce), value
+
+
+# Parts that invite mistakes: texts that hold what separates, lengths, types that print alike.
+tricky = st.sampled_from(
+    ["", "a", "b", "ab", "1", "None", "\0", "a\0", "[]", b"", b"a", b"ab", 0, 1, 256, -1, 2**64]
+    + [None, True, False, 0.0, -0.0, 1.0, (), [], {}, set(), frozenset(), np.int8(1), np.uint8(1)]
+)
+
+
+@given(st.lists(tricky, min_size=2, max_size=6), st.data())
+def test_values_that_are_nearly_alike_differ(parts, data):
+    """The same parts grouped, joined, nested or typed in another way never share a fingerprint."""
+    cut = data.draw(st.integers(1, len(parts) - 1))
+    head, tail = parts[:cut], parts[cut:]
+    texts = [part for part in parts if type(part) is str]
+    near = [
+        parts,
+        tuple(parts),
+        [parts],
+        [head, tail],
+        [head, *tail],
+        [*head, tail],
+        (head, tail),
+        {"a": head, "b": tail},
+        {"a": tail, "b": head},
+        {"ab": parts},
+        dict(enumerate(parts)),
+        {str(number): part for number, part in enumerate(parts)},
+        ["".join(texts), *parts],
+        [*parts, "".join(texts)],
+        Other(parts),
+        types.SimpleNamespace(x=parts),
+    ]
+    spelled = {}
+    for value in near:
+        spelled.setdefault(spelling(value), value)
+    digests = {fingerprint(value).hex for value in spelled.values()}
+    assert len(digests) == len(spelled)
+
+
+def spelling(value):
+    """What a value is, written out with every type and length."""
+    if type(value) in (list, tuple):
+        return f"{type(value).__name__}{len(value)}({','.join(map(spelling, value))})"
+    if type(value) is dict:
+        items = sorted(f"{spelling(k)}:{spelling(v)}" for k, v in value.items())
+        return f"dict{len(value)}({','.join(items)})"
+    if type(value) in (Other, types.SimpleNamespace):
+        return f"{type(value).__name__}({spelling(vars(value))})"
+    return f"{type(value).__name__} {value!r}"
+
+
+@given(
+    st.binary(min_size=16, max_size=16),
+    st.sampled_from([np.uint8, np.int8, np.uint16, np.float32, np.float64, np.int64, "S4", "S8"]),
+    st.sampled_from([np.uint8, np.int8, np.uint16, np.float32, np.float64, np.int64, "S4", "S8"]),
+)
+def test_arrays_of_the_same_bytes_differ_by_dtype_and_shape(content, one, other):
+    """Equal bytes under two dtypes or two shapes are two arrays."""
+    first, second = (np.frombuffer(content, dtype=dtype) for dtype in (one, other))
+    assert (fingerprint(first) == fingerprint(second)) == (first.dtype == second.dtype)
+    assert fingerprint(first) != fingerprint(first.reshape(1, -1)) != fingerprint(first[:, None])
 
 
 @given(st.dictionaries(st.text(), st.integers()), st.randoms())

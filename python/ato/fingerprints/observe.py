@@ -217,7 +217,8 @@ class _Watch:
             return
         self._whole(value, path, None)
         dtype = str(value.dtype).removeprefix("torch.")
-        self.leaves[path] = self.leaves[path]._replace(dtype=dtype, shape=tuple(value.shape))
+        shape = None if getattr(value, "is_nested", False) else tuple(value.shape)
+        self.leaves[path] = self.leaves[path]._replace(dtype=dtype, shape=shape)
 
     def _close_gaps(self, path: str) -> None:
         """Say what could not be seen inside the leaf that was added last."""

@@ -55,8 +55,20 @@ _LOADER_INTERNALS = frozenset(
 
 
 def tensor(obj: torch.Tensor) -> Reduced:
-    """A tensor by its digest; a parameter is the tensor that it is. Sparse ones go by their parts."""
+    """A tensor by its digest; a parameter is the tensor that it is.
+
+    Sparse, quantised and nested tensors, shards and wrappers of other tensors go by their parts.
+    """
+    if torch.nn.parameter.is_lazy(obj):
+        raise UnsupportedValueError(
+            f"cannot fingerprint a <{type(obj).__qualname__}>, which has no elements yet; run the "
+            "module once, so that it makes them"
+        )
     obj = obj.detach()
+    if obj.is_nested:
+        return "nested tensor", (str(obj.dtype), str(obj.layout), obj.dim(), list(obj.unbind()))
+    if hasattr(obj, "__tensor_flatten__"):
+        return "tensor wrapper", _wrapped_parts(obj)
     if obj.is_quantized:
         return "quantised tensor", _quantised_parts(obj)
     if obj.layout is not torch.strided:
@@ -73,6 +85,18 @@ def _quantised_parts(obj: torch.Tensor) -> tuple[Any, ...]:
         scales = (obj.q_per_channel_scales(), obj.q_per_channel_zero_points())
         scales = (*scales, obj.q_per_channel_axis())
     return str(obj.dtype), str(obj.qscheme()), obj.int_repr(), *scales
+
+
+def _wrapped_parts(obj: Any) -> tuple[Any, ...]:
+    """The tensors inside one that has no memory of its own; of a `DTensor` its local shard."""
+    header = (type_name(type(obj)), str(obj.dtype), tuple(obj.shape))
+    if hasattr(obj, "device_mesh"):
+        mesh = obj.device_mesh
+        place = (mesh.device_type, mesh.mesh, mesh.mesh_dim_names, mesh.get_coordinate())
+        # Placements print as they are made: `Shard(dim=0)`.
+        return (*header, place, list(map(str, obj.placements)), obj._local_tensor)
+    names, context = obj.__tensor_flatten__()
+    return (*header, context, {name: getattr(obj, name) for name in names})
 
 
 def _sparse_parts(obj: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -129,6 +153,9 @@ def module(obj: torch.nn.Module) -> Description:
         "modules": list(state["_modules"]),
         "hooks": list(_hooks(state)),
     }
+    tied = _tied(obj)
+    if tied:
+        header["tied"] = tied
     parts = {name: value for name, value in attributes.items() if name not in plain}
     parts.update(parameters)
     parts.update(state["_buffers"])
@@ -140,6 +167,23 @@ def module(obj: torch.nn.Module) -> Description:
     }
     shown = ", ".join(f"{name}={value!r}" for name, value in sorted(plain.items()))
     return Description("torch module", header, parts, gradients, f"{type(obj).__name__}({shown})")
+
+
+def _tied(obj: torch.nn.Module) -> list[list[str]]:
+    """The parameters and buffers that are one tensor under several names: they learn together."""
+    names: dict[int, list[str]] = {}
+    stack = [("", obj)]
+    while stack:
+        path, part = stack.pop()
+        if isinstance(part, torch.jit.ScriptModule):
+            continue  # it has no fingerprint, and says so itself
+        state = vars(part)
+        for kind in ("_parameters", "_buffers"):
+            for name, tensor in state[kind].items():
+                if tensor is not None:
+                    names.setdefault(id(tensor), []).append(path + name)
+        stack += [(f"{path}{name}.", m) for name, m in state["_modules"].items() if m is not None]
+    return sorted(sorted(group) for group in names.values() if len(group) > 1)
 
 
 def _hooks(state: dict[str, Any]) -> Iterator[tuple[str, object, bool]]:

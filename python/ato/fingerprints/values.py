@@ -183,6 +183,43 @@ _TABLE: dict[str, _Entry] = {
             "numpy.random.bit_generator.SeedSequence": "seed_sequence",
         },
     ),
+    # Up to version 2 pandas' classes are known by the file that they are written in.
+    **_rows(
+        "pandas_values",
+        "described",
+        True,
+        {
+            "pandas.DataFrame pandas.core.frame.DataFrame": "frame",
+            "pandas.Series pandas.core.series.Series": "series",
+        },
+    ),
+    **_rows(
+        "pandas_values",
+        "value",
+        True,
+        {
+            "pandas.Index pandas.core.indexes.base.Index": "index",
+            "pandas.api.extensions.ExtensionArray": "array",
+            "pandas.core.arrays.base.ExtensionArray": "array",
+            "pandas.api.extensions.ExtensionDtype pandas.core.dtypes.base.ExtensionDtype": "dtype",
+            "pandas.Timestamp pandas._libs.tslibs.timestamps.Timestamp": "timestamp",
+            "pandas.Timedelta pandas._libs.tslibs.timedeltas.Timedelta": "timedelta",
+            "pandas.Period pandas._libs.tslibs.period.Period": "period",
+            "pandas.Interval pandas._libs.interval.Interval": "interval",
+            "pandas._libs.tslibs.offsets.BaseOffset": "offset",
+            "pandas._libs.tslibs.nattype._NaT pandas._libs.missing.C_NAType": "missing",
+        },
+    ),
+    **_rows("polars_values", "described", True, {"polars.dataframe.frame.DataFrame": "frame"}),
+    **_rows(
+        "polars_values",
+        "value",
+        True,
+        {
+            "polars.series.series.Series": "series",
+            "polars.datatypes.classes.DataType polars.datatypes.classes.DataTypeClass": "dtype",
+        },
+    ),
     **_rows("torch_values", "array", True, {"torch.Tensor": "tensor"}),
     **_rows(
         "torch_values",
@@ -229,6 +266,8 @@ _REFUSED = frozenset(
         "logging.Manager",
         "multiprocessing.process.BaseProcess",
         "multiprocessing.queues.Queue",
+        "polars.expr.expr.Expr",
+        "polars.lazyframe.frame.LazyFrame",
         "queue.Queue",
         "random.SystemRandom",
         "socket.socket",
@@ -239,6 +278,8 @@ _REFUSED = frozenset(
         "threading.Semaphore",
         "threading.Thread",
         "torch.jit._script.ScriptModule",
+        "torch.storage.TypedStorage",
+        "torch.storage._StorageBase",
         "torch.utils.data.dataloader._BaseDataLoaderIter",
         "weakref.WeakKeyDictionary",
         "weakref.WeakValueDictionary",
@@ -357,7 +398,7 @@ def is_array(obj: Any) -> bool:
         return False
     if cls is not torch.Tensor and cls is not torch.nn.Parameter:
         return False
-    return obj.layout is torch.strided and not obj.is_quantized
+    return obj.layout is torch.strided and not obj.is_quantized and not obj.is_nested
 
 
 def refuse(obj: object) -> Reduced:
