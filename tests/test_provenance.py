@@ -152,8 +152,10 @@ def test_explain_reads_well_where_much_happened():
         "x = (deleted)",
         "  deleted by train.py:40, in main",
         "  over   99 … 0                                   train.py:33, in main (100 writes)",
-        "  over   ['layer', 'layer', 'layer', 'layer', …]  view big, train.py:18; "
-        "derived from a, b, c, d, e, f and 2 more",
+        (
+            "  over   ['layer', 'layer', 'layer', 'layer', …]  view big, train.py:18; "
+            "derived from a, b, c, d, e, f and 2 more"
+        ),
         "  over   [1, 2]                                   view defaults, train.py:12",
         "  over   None                                     before that was recorded",
     ]

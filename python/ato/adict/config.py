@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from ato import diff as diff_room
 from ato import formats, xyz
+from ato.adict.copies import copy_of, reduced, restore
 from ato.adict.files import fill_composed, merge_composed, merge_file, read_file, write_file
 from ato.adict.merge import add_absent, merge, merge_like_mm
 from ato.adict.node import (
@@ -19,7 +20,6 @@ from ato.adict.node import (
     join,
     pairs,
     report_below,
-    report_own,
     reserve,
     unknown_key,
 )
@@ -29,18 +29,17 @@ from ato.adict.state import (
     Branch,
     State,
     get_or,
-    set_raw,
     set_state,
     state_of,
 )
 from ato.adict.structure import structure_hash, structure_text
-from ato.adict.tree import blank, fill, nodes, place
+from ato.adict.tree import fill, nodes, place
 from ato.compose.folders import OnMissing, compose_folder
 from ato.compose.objects import plain_object
 from ato.compose.omegaconf import plain_omegaconf
 from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
 from ato.fingerprints import value_hex
-from ato.provenance import MISSING, PLAIN, History, Origin, Write, dotted
+from ato.provenance import MISSING, History, Origin, Write, dotted
 
 __all__ = ["ADict"]
 
@@ -402,25 +401,20 @@ class ADict(Node):
 
     def copy(self) -> Self:
         """Return a copy: branches are new, leaves are the same objects."""
-        copied: Self = _copy_of(self, {}, deep=False)
+        copied: Self = copy_of(self, {}, deep=False)
         return copied
 
     __copy__ = copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        copied: Self = _copy_of(self, memo, deep=True)
+        copied: Self = copy_of(self, memo, deep=True)
         return copied
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _reduced(self)
+        return reduced(self)
 
     def __setstate__(self, pickled: tuple[Any, ...]) -> None:
-        content, prefix, *more = pickled
-        state = State(prefix, more[0] if more else None)
-        if len(more) > 1:
-            _, state.frozen, state.auto, state.listed, state.default = more
-        set_state(self, state)
-        dict.update(self, content)
+        restore(self, pickled)
 
     def load(self, path: str | Path) -> Self:
         """Merge a file deeply into this config; what the file says wins.
@@ -479,23 +473,8 @@ class ADict(Node):
 reserve(ADict)
 
 
-def _reduced(config: ADict) -> tuple[Any, ...]:
-    # Not `dict.copy`: of a subclass that can be iterated otherwise, it asks for the keys.
-    content = dict(dict.items(config))
-    # Whoever receives the pickle may read everything, and nobody would see it. The branches
-    # report their own leaves when their turn comes.
-    report_own(config, content)
-    state = state_of(config)
-    if state.frozen or state.auto or state.listed or state.default is not MISSING:
-        flags = (state.frozen, state.auto, state.listed, state.default)
-        return blank, (type(config),), (content, state.prefix, state.history, *flags)
-    if state.history is not None:
-        return blank, (type(config),), (content, state.prefix, state.history)
-    return blank, (type(config),), (content, state.prefix)
-
-
 # Found without asking each node for its `__reduce_ex__`, which would be looked for as a key.
-copyreg.pickle(ADict, _reduced)  # type: ignore[arg-type]
+copyreg.pickle(ADict, reduced)
 
 
 def _joined(config: ADict, other: Mapping[Any, Any]) -> ADict:
@@ -521,23 +500,3 @@ def _minimal(node: Node) -> ADict:
         elif key in reads:
             found[key] = value
     return found
-
-
-def _copy_of(node: Node, memo: dict[int, Any], *, deep: bool) -> Any:
-    """Copy a node and the branches below; a copy can be written to, also where the node was frozen."""
-    known = memo.get(id(node))
-    if known is not None:
-        return known
-    copied = memo[id(node)] = blank(type(node))
-    state = state_of(node)
-    history = None if state.history is None else copy.deepcopy(state.history, memo)
-    new = State(state.prefix, history, state.auto)
-    new.default, new.listed = state.default, state.listed
-    set_state(copied, new)
-    for key, value in dict.items(node):
-        if isinstance(value, Node):
-            value = _copy_of(value, memo, deep=deep)
-        elif deep and type(value) not in PLAIN:
-            value = copy.deepcopy(value, memo)
-        set_raw(copied, key, value)
-    return copied

@@ -61,7 +61,7 @@ def write_file(config: Mapping[Any, Any], file: Path) -> None:
     write_whole(file, write(config))
 
 
-def merge_file(node: Node, loaded: Loaded, file: Path) -> None:
+def merge_file(node: Branch, loaded: Loaded, file: Path) -> None:
     """Merge what a file holds deeply into `node`; every write names the line that made it.
 
     Raises:

@@ -134,7 +134,7 @@ class Node(Branch):
         equal = Node.__eq__(self, other)
         return equal if equal is NotImplemented else not equal
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if type(key) is tuple:
@@ -323,7 +323,7 @@ def _missing(node: Node, key: Any) -> Any:
     raise unknown_key(node, key) from None
 
 
-def attached(node: Node) -> Node:
+def attached(node: Branch) -> Branch:
     """Attach an auto node to its parent before the first write; return the node that stands there."""
     state = state_of(node)
     if state.pending is None:
