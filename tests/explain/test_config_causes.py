@@ -410,7 +410,7 @@ def test_an_edited_default_of_a_field(tmp_path: Path) -> None:
     project.edit("train.py", "lr: float = 0.1", "lr: float = 0.3")
     project.run()
     cause = only_cause(project.why(), "lr")
-    assert origins(cause) == ("default of Config, train.py:10", "default of Config, train.py:10")
+    assert origins(cause) == ("default of Config.lr, train.py:10",) * 2
 
 
 def test_a_class_attribute_that_shares_a_keys_name(tmp_path: Path) -> None:
@@ -438,3 +438,109 @@ def test_an_edited_config_file(tmp_path: Path) -> None:
     answer = project.why(2, 3)
     assert answer.verdict == "identical"
     assert [f.change.subject for f in answer.also_changed] == ["model.depth"]
+
+
+def test_an_edited_default_of_the_scopes_parser(tmp_path: Path) -> None:
+    """With the bridge to argparse it is the key as well, also where the namespace itself is used."""
+    script = """
+import argparse
+
+from ato import Scope, SQLLogger
+
+scope = Scope(use_external_parser=True)
+
+
+@scope.runtime_trace
+def step(x, config):
+    return x * config.lr
+
+
+@scope.runtime_trace
+def shifted(x):
+    return x + args.shift
+
+
+@scope
+def train(config):
+    logger = SQLLogger(config)
+    logger.run()
+    logger.log_metric("loss", shifted(step(2.0, config)), 0)
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.1)
+parser.add_argument("--shift", type=float, default=1.0)
+args = parser.parse_args()
+train()
+"""
+    project = first_run(tmp_path, script)
+    project.edit("train.py", "default=0.1", "default=0.3")
+    project.run()
+    cause = only_cause(project.why(), "lr")
+    assert origins(cause) == (
+        "argparse default of --lr, train.py:27",
+        "argparse default of --lr, train.py:27",
+    )
+    project.edit("train.py", "default=1.0", "default=2.0")
+    project.run()
+    cause = only_cause(project.why(2, 3), "shift")
+    assert cause.change.origin_b == "argparse default of --shift, train.py:28"
+    project.run("--lr", "0.2")
+    cause = only_cause(project.why(3, 4), "lr")
+    assert cause.change.origin_b == "command line: --lr 0.2 (argument 1)"
+
+
+def test_an_edited_default_of_a_field_of_the_scopes_config(tmp_path: Path) -> None:
+    """Read through the config or from the dataclass itself, it is the key, once."""
+    script = """
+from dataclasses import dataclass, field
+
+from ato import ADict, Scope, SQLLogger
+
+
+@dataclass
+class Model:
+    depth: int = 3
+    width: int = 8
+
+
+@dataclass
+class Config:
+    lr: float = 0.1
+    model: Model = field(default_factory=Model)
+
+
+fields = Config()
+scope = Scope(ADict.from_object(fields))
+
+
+@scope.runtime_trace
+def step(x, config):
+    return x * config.lr * config.model.depth
+
+
+@scope.runtime_trace
+def widened(x):
+    return x * fields.model.width
+
+
+@scope
+def train(config):
+    logger = SQLLogger(config)
+    logger.run()
+    logger.log_metric("loss", widened(step(2.0, config)), 0)
+
+
+train()
+"""
+    project = first_run(tmp_path, script)
+    project.edit("train.py", "depth: int = 3", "depth: int = 4")
+    project.run()
+    cause = only_cause(project.why(), "model.depth")
+    assert origins(cause) == ("default of Model.depth, train.py:9",) * 2
+    project.edit("train.py", "width: int = 8", "width: int = 16")
+    project.run()
+    cause = only_cause(project.why(2, 3), "model.width")
+    assert origins(cause) == ("default of Model.width, train.py:10",) * 2
+    project.run("model.width=4")
+    assert project.why(3, 4).verdict == "identical"

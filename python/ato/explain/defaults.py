@@ -138,7 +138,7 @@ def _read_field(run: Run, unit: Unit, tree: ast.Module) -> _Reading | None:
                 return None
             literal = ast.literal_eval(value)
             default = _Default(
-                name, literal, f"default of {owner}", unit.file, unit.line, is_field=True
+                name, literal, f"default of {unit.name}", unit.file, unit.line, is_field=True
             )
             statement.value = None
             return _Reading([default], ast.dump(tree))
