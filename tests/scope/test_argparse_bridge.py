@@ -385,6 +385,26 @@ def test_argparse_is_touched_only_while_a_scope_asks():
     assert listened() == list(ORIGINALS)
     Scope.initialize_registry()
     assert listened() == []
+    Scope.override(made())
+    Scope.initialize_registry()
+    assert listened() == []
+
+
+def test_forgetting_the_scopes_leaves_the_listeners_of_others():
+    """Who replaced a method of argparse after us keeps it, and it still answers."""
+    first = made()
+    Scope.initialize_registry()
+    Scope.override(first)
+    ours = argparse.ArgumentParser.parse_known_args
+    theirs = lambda self, args=None, namespace=None: ours(self, args, namespace)
+    argparse.ArgumentParser.parse_known_args = theirs
+    parser = parser_with(LR)
+    parser.parse_args(["high_lr"])
+    assert first.config.lr == 1.0
+    Scope.initialize_registry()
+    assert argparse.ArgumentParser.parse_known_args is theirs
+    assert parser.parse_args(["--lr", "2"]).lr == 2.0
+    argparse.ArgumentParser.parse_known_args = ORIGINALS["parse_known_args"]
 
 
 def test_without_a_parse_an_option_is_refused_with_what_to_do(monkeypatch, capsys):

@@ -168,8 +168,10 @@ def install() -> None:
 def remove() -> None:
     """Leave argparse as it was, and forget what was parsed."""
     for owner, name in _LISTENED:
-        if name in _originals:
-            setattr(owner, name, _originals[name])
+        # Who put a listener over ours keeps it; with no scope left ours only hands on.
+        original = _originals.get(name)
+        if original and getattr(getattr(owner, name), "__wrapped__", None) is original:
+            setattr(owner, name, original)
     _originals.clear()
     _declared.clear()
     _parses.clear()

@@ -51,8 +51,8 @@ class Scope:
 
     Args:
         config: the very object that views change and functions receive; an empty one if not given.
-        name: the name of the parameter that receives the config, and the scope's on the command
-            line where there are several.
+        name: the name of the parameter that receives the config. Where a program has several
+            scopes, it stands before the keys: on the command line, in reads, histories and runs.
         use_external_parser: take the values of the project's own argparse parser, its defaults
             below the views and what was given above them.
         enable_override: replace a scope of the same name instead of raising.
@@ -378,6 +378,8 @@ class Scope:
     def override(scope: Scope) -> None:
         """Register a scope in the place of the one with its name."""
         registry.add(scope, override=True)
+        if scope.use_external_parser:
+            argparse_bridge.install()
 
     # ---------------------------------------------------------------- provenance
 
