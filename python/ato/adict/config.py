@@ -413,8 +413,7 @@ class ADict(Node):
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return reduced(self)
 
-    def __setstate__(self, pickled: tuple[Any, ...]) -> None:
-        restore(self, pickled)
+    __setstate__ = restore
 
     def load(self, path: str | Path) -> Self:
         """Merge a file deeply into this config; what the file says wins.

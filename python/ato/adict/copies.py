@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from ato.adict.node import report_own
+from ato.adict.node import report_own, watched
 from ato.adict.state import Branch, State, set_raw, set_state, state_of
 from ato.adict.tree import blank
+from ato.events import reads_are_quiet
 from ato.provenance import MISSING, PLAIN
 
 __all__ = ["copy_of", "reduced", "restore"]
@@ -37,10 +38,11 @@ def reduced(node: Branch) -> tuple[Any, ...]:
     """Take a node apart for pickle: how to make it, and what `restore` takes."""
     # Not `dict.copy`: of a subclass that can be iterated otherwise, it asks for the keys.
     content = dict(dict.items(node))
+    state = state_of(node)
     # Whoever receives the pickle may read everything, and nobody would see it. The branches
     # report their own leaves when their turn comes.
-    report_own(node, content)
-    state = state_of(node)
+    if not reads_are_quiet():
+        report_own(state, content, watched(state))
     if state.frozen or state.auto or state.listed or state.default is not MISSING:
         flags = (state.frozen, state.auto, state.listed, state.default)
         return blank, (type(node),), (content, state.prefix, state.history, *flags)
@@ -51,9 +53,8 @@ def reduced(node: Branch) -> tuple[Any, ...]:
 
 def restore(node: Branch, pickled: tuple[Any, ...]) -> None:
     """Put a node together from what `reduced` gave."""
-    content, prefix, *more = pickled
-    state = State(prefix, more[0] if more else None)
-    if len(more) > 1:
-        _, state.frozen, state.auto, state.listed, state.default = more
+    state = State(pickled[1], pickled[2] if len(pickled) > 2 else None)
+    if len(pickled) > 3:
+        state.frozen, state.auto, state.listed, state.default = pickled[3:]
     set_state(node, state)
-    dict.update(node, content)
+    dict.update(node, pickled[0])

@@ -37,6 +37,7 @@ __all__ = [
     "report_own",
     "reserve",
     "unknown_key",
+    "watched",
 ]
 
 _get_attribute = dict.__getattribute__
@@ -245,54 +246,49 @@ def _report_absent(node: Node, key: Any) -> None:
 def report_below(node: Branch) -> None:
     """Report every leaf below a node as read, unless Ato itself is reading."""
     if not reads_are_quiet():
-        _report_leaves(node, _watched(state_of(node)))
+        _report_leaves(node, watched(state_of(node)))
 
 
 def handed_out(node: Branch) -> dict[Any, Any]:
     """Copy a node down to plain dicts; every leaf below counts as read."""
     if reads_are_quiet():
         return plain(node)  # type: ignore[no-any-return]
-    return _handed_out(node, _watched(state_of(node)))
+    return _handed_out(node, watched(state_of(node)))
 
 
-def _handed_out(node: Branch, watched: bool) -> dict[Any, Any]:
+def _handed_out(node: Branch, seen: bool) -> dict[Any, Any]:
     content = dict(dict.items(node))
-    _report_own(node, content, watched)
+    report_own(state_of(node), content, seen)
     for key, value in content.items():
         if type(value) not in PLAIN:
             branch = isinstance(value, Branch)
-            content[key] = _handed_out(value, watched) if branch else plain(value)
+            content[key] = _handed_out(value, seen) if branch else plain(value)
     return content
 
 
-def report_own(node: Branch, content: dict[Any, Any]) -> None:
-    """Report every leaf in a node, whose content this is, as read; those below it are not."""
-    if not reads_are_quiet():
-        _report_own(node, content, _watched(state_of(node)))
-
-
-def _report_own(node: Branch, content: dict[Any, Any], watched: bool) -> None:
-    state = state_of(node)
+def report_own(state: State, content: dict[Any, Any], seen: bool) -> None:
+    """Report every leaf of a node with this state and content as read; those below are not."""
     # Keys of branches get in as well; `accessed_keys` passes over them.
     state.reads.update(content)
-    if watched:
+    if seen:
         for key, value in content.items():
             if not isinstance(value, Branch):
                 _report(state, key, value)
 
 
-def _watched(state: State) -> bool:
+def watched(state: State) -> bool:
+    """Whether anybody listens to the reads of a node with this state."""
     history = state.history
     return current_frame() is not None or (history is not None and history.source is not None)
 
 
-def _report_leaves(node: Branch, watched: bool) -> None:
+def _report_leaves(node: Branch, seen: bool) -> None:
     state = state_of(node)
     state.reads.update(dict.keys(node))
     for key, value in dict.items(node):
         if isinstance(value, Branch):
-            _report_leaves(value, watched)
-        elif watched:
+            _report_leaves(value, seen)
+        elif seen:
             _report(state, key, value)
 
 
