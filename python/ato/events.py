@@ -56,7 +56,9 @@ class Leaf(NamedTuple):
 
     `type` is the type's name (`float`, `ndarray`, `Tensor`); `dtype` and `shape` are set for arrays
     only; `text` is a short rendering of a plain scalar; `summary` holds, for numeric arrays,
-    `count nan posinf neginf min max mean norm`.
+    `count nan posinf neginf min max mean norm`. `order_free` is an array's digest without the order
+    of its rows; `sketch`, of what calls gave back, the text of an `ato.fingerprints` sketch, from two
+    of which the distance of two arrays is estimated.
     """
 
     fingerprint: str
@@ -65,6 +67,8 @@ class Leaf(NamedTuple):
     shape: tuple[int, ...] | None = None
     text: str | None = None
     summary: dict[str, float] | None = None
+    order_free: str | None = None
+    sketch: str | None = None
 
 
 class Read(NamedTuple):
@@ -263,6 +267,14 @@ class ViewFrame(Frame):
         super().__init__("run", "", parent)
         self.derived: list[tuple[str | None, str]] = []
 
+    def caller(self) -> Frame | None:
+        """The call in which the views are being applied, if there is one."""
+        frame = self.parent
+        while type(frame) is ViewFrame:
+            frame = frame.parent
+        run = current_run()
+        return frame if frame is not None or run is None else run.root
+
 
 class OpenRun:
     """The counters of a run that is being recorded, its recorder, and its root frame."""
@@ -354,16 +366,17 @@ def note_read(
     frame = current_frame()
     if frame is None or _quiet.get():
         return
-    if isinstance(frame, ViewFrame):
+    if type(frame) is ViewFrame:
         if config is not None:
             frame.derived.append((config, key))
             return
-        run = current_run()
-        while isinstance(frame, ViewFrame):
-            frame = frame.parent or (run.root if run is not None else None)
-        if frame is None:
+        caller = frame.caller()
+        if caller is None:
             return
-    frame.note_read(full_key(config, key), value, fingerprint)
+        frame = caller
+    if config is not None and len(_configs) > 1:
+        key = full_key(config, key)
+    frame.note_read(key, value, fingerprint)
 
 
 # How to get each scope's config, by the scope's name.

@@ -446,3 +446,21 @@ def test_reads_of_the_used_config(scope):
     (call,) = recorder.of("step")
     assert [read.key for read in call.reads] == ["lr", "model.depth"]
     assert call.inputs == {}
+
+
+def test_reads_in_threads(scope):
+    """A new thread's reads count for the run, those of one that inherits the context for the call."""
+    config = scope.config
+
+    @scope.runtime_trace
+    def step():
+        context = contextvars.copy_context()
+        for target in (lambda: config.lr, lambda: context.run(config.get, "none")):
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join()
+
+    with recording() as recorder:
+        step()
+    assert [read.key for read in recorder.of("step")[0].reads] == ["none"]
+    assert [read.key for read in recorder.calls[-1].reads] == ["lr"]

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from ato import MultiScope, Scope
+from ato import ADict, MultiScope, Scope
 from ato.exceptions import CommandLineError, DuplicateScopeError, ScopeError, UnknownViewError
 from recorders import recording
 
@@ -231,3 +231,29 @@ def test_explaining_with_names(scope):
     with pytest.raises(CommandLineError, match=r"'data\.lrr'; did you mean 'data\.lr'\?"):
         scope.explain("data.lrr")
     assert scope.config["model"].lr == 0.1
+
+
+def test_what_a_view_reads_of_a_config_that_is_no_scopes(scope):
+    """It counts for the call in which the scope is applied: nothing else would know of it."""
+    model, data = scope.scopes["model"], scope.scopes["data"]
+    table = ADict(rate=3)
+
+    @data.observe(default=True, priority=1)
+    def looked_up(config):
+        config.lr = table.rate
+
+    @model.observe(default=True, priority=1)
+    def both(config):
+        config.lr = data.config.lr
+
+    @data.runtime_trace
+    def start():
+        return model.apply().to_flat()["lr"]
+
+    with recording() as recorder:
+        assert start() == 3
+    assert [read.key for read in recorder.of("start")[0].reads] == ["rate"]
+    assert model.history("lr")[-1].derived_from == ("data.lr",)
+    with recording() as outside:
+        data.apply(argv=[])
+    assert [read.key for read in outside.calls[-1].reads] == ["rate"]

@@ -37,7 +37,8 @@ class SQLLogger:
 
     The store is the one that `config.experiment.sql.db_path` names (a path or an SQLAlchemy URL),
     else `experiments.db` in the current folder; the project `config.experiment.project_name`, else
-    `default`. Any mapping is a config.
+    `default`. Any mapping is a config. In a program with several scopes the run keeps the config of
+    each under its scope's name (`run.config.data.lr`), whichever of them is given here.
 
     From `run()` to `finish()` the traced functions of the process record themselves. As a context
     manager it finishes by itself: `failed` with the traceback on an exception, `interrupted` on
