@@ -306,6 +306,18 @@ def test_a_config_inside_of_itself_is_refused_before_anything_changes():
     assert (config.x, config.accessed_keys) == (1, {"x"})
 
 
+def test_a_mapping_that_contains_itself_is_refused():
+    """The error says so, instead of what Python says of its stack."""
+    endless = {}
+    endless["x"] = endless
+    with pytest.raises(ConfigValueError, match="does a mapping contain itself"):
+        ADict(endless)
+    config = ADict(a=1)
+    with pytest.raises(ConfigValueError):
+        config.update(b=endless)
+    assert config == {"a": 1}
+
+
 def test_what_is_immutable_stays_so():
     """`freeze` takes nothing back, and what was appended to a list is no write to the config."""
     config = ADict(a=1, layers=[1]).convert_to_immutable()
@@ -518,9 +530,7 @@ def test_loading_into_a_frozen_part_changes_nothing(tmp_path):
 
 def test_what_yaml_gives_yaml_takes(tmp_path):
     """Number keys, dates and bytes of a YAML file can be written to one again."""
-    (tmp_path / "c.yaml").write_text(
-        "a: {1: x, 2.5: y, no: z}\nd: 2024-01-02\nb: !!binary aGk=\n"
-    )
+    (tmp_path / "c.yaml").write_text("a: {1: x, 2.5: y, no: z}\nd: 2024-01-02\nb: !!binary aGk=\n")
     config = ADict.from_file(tmp_path / "c.yaml")
     assert config.a == {1: "x", 2.5: "y", False: "z"}
     config.dump(tmp_path / "d.yaml")
@@ -573,6 +583,9 @@ def test_files_that_cannot_be_read_or_written(tmp_path):
         ADict.from_file(tmp_path / "bass.yaml")
     with pytest.raises(MissingFileError):
         ADict.from_file(tmp_path / "none" / "zzz.py")
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(MissingFileError, match=r"folder.yaml is a folder"):
+        ADict.from_file(tmp_path / "folder.yaml")
     with pytest.raises(ConfigFileError, match="holds a list"):
         ADict.from_file(tmp_path / "base.yaml")
     with pytest.raises(ConfigFileError, match="not UTF-8"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ato.adict import ADict
 from ato.diff import Change, diff
+from ato.exceptions import ConfigTypeError
 
 leaves = (
     st.none()
@@ -107,6 +108,12 @@ def test_numbers_of_numpy_are_no_python_numbers():
     assert diff({"x": np.float64(0.0)}, {"x": np.float64(-0.0)})
     assert not diff({"x": np.float64("nan")}, {"x": np.float64("nan")})
     assert diff({"x": np.int64(1)}, {"x": np.int32(1)})
+
+
+def test_only_mappings_have_a_diff():
+    """Anything else is a TypeError."""
+    with pytest.raises(ConfigTypeError, match="a diff is of two mappings, not of 3"):
+        diff({}, 3)
 
 
 def test_what_has_no_fingerprint_is_reported():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ato import events
-from ato.exceptions import FingerprintError
+from ato.exceptions import ConfigTypeError, FingerprintError
 from ato.fingerprints import value_hex
 from ato.provenance import dotted, value_text
 
@@ -55,7 +55,13 @@ def diff(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> Diff:
     NaN equals NaN, `True` differs from `1`, `0.0` from `-0.0`; arrays and other objects compare by
     fingerprint. What has no fingerprint and is not the same object is reported as changed:
     a difference may be named twice, never missed.
+
+    Raises:
+        ConfigTypeError: one of the two is no mapping.
     """
+    for side in (a, b):
+        if not isinstance(side, Mapping):
+            raise ConfigTypeError(f"a diff is of two mappings, not of {side!r:.80}")
     found = Diff()
     with events.quiet_reads():
         left, right = _by_path(a), _by_path(b)

@@ -31,11 +31,20 @@ def fill(
 def build(
     items: Iterable[tuple[Any, Any]], prefix: str, like: State, holder: Branch | None = None
 ) -> Branch:
-    """Make a node at `prefix` of a config whose history and kind are those of `like`."""
+    """Make a node at `prefix` of a config whose history and kind are those of `like`.
+
+    Raises:
+        ConfigValueError: a mapping contains itself, or the config in which `holder` stands.
+    """
     node = dict.__new__(Branch.branch_class)
     state = State(prefix, like.history, like.auto)
     set_state(node, state)
-    fill(node, items, state, holder)
+    try:
+        fill(node, items, state, holder)
+    except RecursionError:
+        raise ConfigValueError(
+            f"{prefix[:60]}…: nested too deeply; does a mapping contain itself?"
+        ) from None
     return node
 
 

@@ -49,6 +49,8 @@ def require_file(file: Path) -> None:
     """Raise `MissingFileError` where there is no such file."""
     if file.is_file():
         return
+    if file.is_dir():
+        raise MissingFileError(f"{file} is a folder; name the config file in it")
     beside = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
     near = difflib.get_close_matches(file.name, beside, 1)
     hint = f"; did you mean {str(file.parent / near[0])!r}?" if near else ""
