@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ato import ADict, Scope
 from ato.exceptions import (
@@ -61,6 +63,21 @@ def test_a_lazy_prerequisite_stays_lazy_and_its_own_come_early():
     view(scope, "late", lazy=True, chain_with="early")
     view(scope, "asks", chain_with="late")
     assert ordered(scope, ["asks"]) == ["early", "asks", "late"]
+
+
+def test_a_lazy_prerequisite_comes_before_what_asks_for_it():
+    """Against priorities, for lazy views as for others; a block goes in by the view's priority."""
+    scope = Scope()
+    view(scope, "base", lazy=True, priority=9)
+    view(scope, "top", lazy=True, chain_with="base")
+    view(scope, "last", lazy=True, priority=2)
+
+    @scope.observe(priority=1)
+    def blocks(config):
+        with Scope.lazy():
+            config.order = [*config.get("order", []), "block"]
+
+    assert ordered(scope, ["last", "top", "blocks"]) == ["base", "top", "block", "last"]
 
 
 def test_a_chain_is_resolved_only_when_its_view_applies():
@@ -229,3 +246,52 @@ def test_scopes_have_names_of_their_own():
     assert Scope().get_assigned_views() == {"config": []}
     with pytest.raises(ScopeError, match="named like a parameter"):
         Scope(name="my scope")
+
+
+NAMES = ["a", "b", "c", "d", "e", "f"]
+OPTIONS = st.fixed_dictionaries(
+    {
+        "priority": st.integers(-2, 2),
+        "lazy": st.booleans(),
+        "default": st.booleans(),
+        # Only on views that come later in the alphabet, so that no chain goes in a circle.
+        "chain_with": st.lists(st.sampled_from(NAMES), max_size=2, unique=True),
+    }
+)
+
+
+@given(
+    st.permutations(NAMES),
+    st.lists(OPTIONS, min_size=6, max_size=6),
+    st.lists(st.sampled_from(NAMES)),
+)
+def test_the_order_of_any_views(registered, options, named):
+    """Stages, then priority, then registration or command line; chains first, and each view once."""
+    Scope.initialize_registry()
+    scope = Scope()
+    views = dict(zip(registered, options, strict=True))
+    for name, given_options in views.items():
+        chain = [other for other in given_options["chain_with"] if other > name]
+        given_options["chain_with"] = chain
+        view(scope, name, **given_options)
+    found = ordered(scope, named)
+    asked = list(dict.fromkeys([n for n in registered if views[n]["default"]] + named))
+    wanted = set(asked)
+    while more := {c for n in wanted for c in views[n]["chain_with"]} - wanted:
+        wanted |= more
+    assert sorted(found) == sorted(wanted)
+    assert [views[n]["lazy"] for n in found] == sorted(views[n]["lazy"] for n in found)
+    for name in found:
+        for before in views[name]["chain_with"]:
+            if views[before]["lazy"] <= views[name]["lazy"]:
+                assert found.index(before) < found.index(name)
+    if not any(views[n]["chain_with"] for n in wanted):
+        stages = [[n for n in asked if views[n]["lazy"] == lazy] for lazy in (False, True)]
+        for stage in stages:
+            stage.sort(
+                key=lambda n: (
+                    not views[n]["lazy"] and not views[n]["default"],
+                    views[n]["priority"],
+                )
+            )
+        assert found == stages[0] + stages[1]

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Applier"]
 
+# A view, and what of it runs after the command line.
+_Later = tuple[View, list[Callable[[], Any]]]
+
 _NUMBERS_AS_WORDS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
 
 
@@ -60,7 +63,7 @@ class Applier:
         self.running = True
         frame = events.ViewFrame(events.current_frame())
         token = events.push_frame(frame)
-        later: list[tuple[View, list[Callable[[], Any]]]] = []
+        later: list[_Later] = []
         try:
             for flag in flags:
                 if not flag.given:
@@ -71,9 +74,7 @@ class Applier:
                     later.append((view, blocks))
             for setting in settings:
                 self._set(setting, history)
-            later += [(view, [partial(self._run, view)]) for view in order.lazy]
-            later.sort(key=lambda entry: entry[0].priority)
-            self._apply_later(later, history)
+            self._apply_later(self._with_lazy_views(later, order.lazy), history)
         except BaseException:
             self._begin()
             self.applied.clear()
@@ -82,7 +83,7 @@ class Applier:
             events.pop_frame(token)
             self.running = False
             history.source = None
-        if later or given:
+        if later or order.lazy or given:
             for setting in settings:
                 self._say_if_lost(setting, history)
 
@@ -118,9 +119,18 @@ class Applier:
             self._run(view)
         return []
 
-    def _apply_later(
-        self, later: Sequence[tuple[View, list[Callable[[], Any]]]], history: History
-    ) -> None:
+    def _with_lazy_views(self, blocks: list[_Later], lazy: Sequence[View]) -> list[_Later]:
+        """Put lazy blocks and lazy views in order: by priority, but the views as they are planned."""
+        keyed = [(entry[0].priority, entry) for entry in blocks]
+        # A prerequisite stands before what asks for it, whatever its own priority.
+        lowest = [min(view.priority for view in lazy[index:]) for index in range(len(lazy))]
+        keyed += [
+            (priority, (view, [partial(self._run, view)]))
+            for priority, view in zip(lowest, lazy, strict=True)
+        ]
+        return [entry for _, entry in sorted(keyed, key=lambda pair: pair[0])]
+
+    def _apply_later(self, later: Sequence[_Later], history: History) -> None:
         before = after_command_line.set(True)
         try:
             for view, blocks in later:
