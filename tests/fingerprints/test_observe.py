@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import random
+import sys
 import threading
 from collections import OrderedDict, defaultdict, namedtuple
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from ato.adict import ADict
 from ato.fingerprints import fingerprint, observe, value_hex
+from ato.fingerprints.sketches import Sketch, relative_distance
 
 ADVICE = "pass a part of it or implement __ato_fingerprint__"
 
@@ -248,3 +250,40 @@ def test_observing_changes_nothing():
     assert generator.random() == twin.random()
     assert model.rng.random() == random.Random(0).random()
     assert set(vars(model)) == {"generator", "rng"}
+
+
+def test_arrays_have_what_tells_how_they_differ():
+    """An array's leaf has its order-free digest and its sketch, whose distance is an estimate."""
+    array = np.arange(12.0).reshape(4, 3)
+    first, second, third = (
+        observe(value, "x").leaves["x"] for value in (array, array[::-1], array * 1.5)
+    )
+    assert first.fingerprint != second.fingerprint
+    assert first.order_free == second.order_free != third.order_free
+    estimate, error = relative_distance(
+        Sketch.from_text(first.sketch), Sketch.from_text(third.sketch)
+    )
+    assert abs(estimate - 0.5) <= 4 * error + 1e-12
+    assert observe(array, "x", sketch=False).leaves["x"].sketch is None
+
+
+def test_large_arrays_are_not_looked_at_more_closely(monkeypatch):
+    """Beyond a size there is a digest only."""
+    monkeypatch.setattr(sys.modules["ato.fingerprints.observe"], "_SUMMARY_BYTES", 8)
+    leaf = observe(np.arange(3.0), "x").leaves["x"]
+    assert (leaf.summary, leaf.order_free, leaf.sketch) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.float64(0.5), "0.5"),
+        (np.float32(0.1), "0.1"),
+        (np.int8(-3), "-3"),
+        (np.bool_(True), "True"),
+        (np.datetime64("2024-01-02"), "np.datetime64('2024-01-02')"),
+    ],
+)
+def test_a_numpy_scalar_shows_its_number(value, text):
+    """The text of a NumPy number is the number, as of a Python one."""
+    assert observe(value, "x").leaves["x"].text == text

@@ -173,7 +173,11 @@ def _relative_distance(left: Leaf, right: Leaf) -> float | None:
     return ratio if math.isfinite(ratio) else None
 
 
-_NUMBERS = frozenset({"int", "float"})
+# The types, of Python and NumPy, whose text is the number.
+_NUMBERS = frozenset(
+    {"int", "float", "float16", "float32", "float64", "int8", "int16", "int32", "int64"}
+    | {"uint8", "uint16", "uint32", "uint64"}
+)
 
 
 def _metric_splits(top: Pair, a: Run, b: Run, *, values: bool) -> Iterator[Split]:

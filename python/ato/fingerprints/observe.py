@@ -31,8 +31,9 @@ from ato.fingerprints.values import (
 __all__ = ["Observation", "observe"]
 
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_NUMBERS = frozenset("biufc")  # kinds of NumPy's scalars
 _TEXT_LENGTH = 80
-_SUMMARY_BYTES = 64 * 2**20  # beyond this a second pass over the memory costs more than it tells
+_SUMMARY_BYTES = 64 * 2**20  # beyond this, looking closer costs more than it tells
 _DEPTH = 100  # levels that are opened by path; what lies deeper is fingerprinted as one leaf
 _NO_PROJECT = sys.stdlib_module_names | {"ato", "numpy", "torch"}
 
@@ -55,20 +56,21 @@ class Observation(NamedTuple):
     code: list[object]
 
 
-def observe(value: object, path: str, *, limit: int = 64) -> Observation:
+def observe(value: object, path: str, *, limit: int = 64, sketch: bool = True) -> Observation:
     """Fingerprint `value` leaf by leaf under `path`, opening at most `limit` leaves.
 
     Mappings, lists, tuples, instances, modules, optimizers and loaders are opened; where they are
     more than a plain list or a dict with text keys, a leaf at their own path tells class and flags.
     What exceeds the limit is one leaf for the rest of its branch. Arrays are leaves, with dtype,
-    shape and, up to 64 MiB, a summary; scalars have a text. A config is passed over, since what is
+    shape and, up to 64 MiB, a summary, an order-free digest and, unless `sketch` is false (a sketch
+    takes 0.7 KB, and the distance of two inputs is not asked for), a sketch; scalars have a text. A config is passed over, since what is
     read of it counts. Functions and classes are no leaves: they are listed, as are the classes of
     instances, unless they are the standard library's, NumPy's or torch's.
     """
     cls = type(value)
     if cls in _SCALARS:
         return tuple.__new__(Observation, ({path: _scalar(value, cls)}, [], []))
-    watch = _Watch()
+    watch = _Watch(sketch)
     watch.expand(value, path, limit)
     return Observation(watch.leaves, watch.gaps, watch.code)
 
@@ -85,13 +87,14 @@ def _scalar(value: Any, cls: type) -> Leaf:
         text = f"{value.bit_length()}-bit integer"
     else:
         text = repr(value)
-    return tuple.__new__(Leaf, (digest, cls.__name__, None, None, text, None))
+    return tuple.__new__(Leaf, (digest, cls.__name__, None, None, text, None, None, None))
 
 
 class _Watch:
     """One observation in the making."""
 
-    def __init__(self) -> None:
+    def __init__(self, sketch: bool) -> None:
+        self._sketch = sketch
         self.leaves: dict[str, Leaf] = {}
         self.gaps: list[str] = []
         self.code: list[object] = []
@@ -168,7 +171,7 @@ class _Watch:
             return
         if header is not None:
             digest = digest_value(header, SCHEME, self.reduce, path, configs=False)
-            fields = (digest, type(value).__name__, None, None, _short(text), None)
+            fields = (digest, type(value).__name__, None, None, _short(text), None, None, None)
             self.leaves[path] = tuple.__new__(Leaf, fields)
             self._close_gaps(path)
             budget -= 1
@@ -211,9 +214,13 @@ class _Watch:
     def _array(self, value: Any, cls: type, path: str) -> None:
         """Add an array or tensor, by its digest if it is no more than its elements."""
         if is_array(value):
-            digest = digest_array(value, summary=value.nbytes <= _SUMMARY_BYTES)
+            closely = value.nbytes <= _SUMMARY_BYTES
+            digest = digest_array(
+                value, summary=closely, order_free=closely, sketch=closely and self._sketch
+            )
+            sketch = None if digest.sketch is None else digest.sketch.to_text()
             fields = (digest.hex, cls.__name__, digest.dtype, digest.shape, None, digest.summary)
-            self.leaves[path] = tuple.__new__(Leaf, fields)
+            self.leaves[path] = tuple.__new__(Leaf, (*fields, digest.order_free, sketch))
             return
         self._whole(value, path, None)
         dtype = str(value.dtype).removeprefix("torch.")
@@ -305,6 +312,8 @@ def _text(value: Any, plan: Plan) -> str | None:
         return f"{cls.__name__}.{value._name_}"
     if isinstance(value, (set, frozenset, dict, list, tuple)):
         return f"length {len(value)}"
+    if getattr(getattr(value, "dtype", None), "kind", "") in _NUMBERS and plan.printable:
+        return str(value)  # of a NumPy scalar, the number alone
     return repr(value) if plan.printable else None
 
 

@@ -200,7 +200,7 @@ class _Call:
                 self._mutable.append((path, value, get))
             if value is _UNBOUND:
                 continue
-            seen = observe(value, path)
+            seen = observe(value, path, sketch=False)
             self._inputs.update(seen.leaves)
             self._gaps.extend(seen.gaps)
             things.extend(seen.code)
