@@ -237,8 +237,9 @@ def _state(nodes: dict[Key, Node], called: list[Key], root: Key) -> tuple[StateR
     for key in called:
         module, name = key
         for state in nodes[key].states:
-            if state.closure:
-                label = f"closure:{state.name if key == root else f'{module}.{name}.{state.name}'}"
+            if state.kind != "global":
+                own = state.name if key == root else f"{module}.{name}.{state.name}"
+                label = f"{state.kind}:{own}"
             else:
                 label = f"global:{name if module == root[0] else f'{module}.{name}'}"
             plain, number = label, 2

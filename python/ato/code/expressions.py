@@ -65,16 +65,33 @@ def _encode_call(file: FilePass, node: cst.Call) -> Encoding:
     name = dotted(node.func)
     if name in _COMPUTED or name.endswith("import_module"):
         _note_computed(file, name, node)
+    elif name in _PROGRAMS:
+        file.gap(f"{name}() runs a program whose code is not followed")
     return ("call", file.encode(node.func), tuple(file.encode(arg) for arg in node.args))
 
 
-_COMPUTED = frozenset({"getattr", "eval", "exec", "globals", "__import__", "import_module"})
+_COMPUTED = frozenset(
+    {"getattr", "eval", "exec", "compile", "globals", "__import__", "import_module"}
+)
+_PROGRAMS = frozenset(
+    {
+        "os.system",
+        "os.popen",
+        "runpy.run_module",
+        "runpy.run_path",
+        "subprocess.call",
+        "subprocess.check_call",
+        "subprocess.check_output",
+        "subprocess.Popen",
+        "subprocess.run",
+    }
+)
 
 
 def _note_computed(file: FilePass, name: str, node: cst.Call) -> None:
     """Follow names that are given as literals; say of the others that they can't be followed."""
     args = node.args
-    if name in ("eval", "exec"):
+    if name in ("eval", "exec", "compile"):
         file.gap(f"{name}() runs code that cannot be followed")
     elif name == "globals":
         file.gap("globals() may reach names that cannot be followed")

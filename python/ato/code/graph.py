@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ato.code.digests import deep_digest, logic_digest
 from ato.code.model import UnitKind
@@ -15,12 +15,15 @@ __all__ = ["Decoration", "Key", "Node", "State", "deep_digests", "reachable"]
 Key = tuple[str, str]  # (module, qualified name)
 
 
+StateKind = Literal["global", "closure", "default"]
+
+
 @dataclass
 class State:
-    """A mutable value that a node reads: the name of the cell or global, and how to get it."""
+    """A mutable value that a node reads: the name of cell, global or parameter, and how to get it."""
 
     name: str
-    closure: bool
+    kind: StateKind
     get: Callable[[], object]
 
 

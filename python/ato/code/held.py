@@ -14,9 +14,12 @@ __all__ = [
     "PLAIN_CONTAINERS",
     "SEARCHED",
     "Content",
+    "attribute_value",
     "bounded",
     "cell_content",
     "cell_value",
+    "default_value",
+    "defaults_of",
     "global_value",
     "has_source",
     "is_data",
@@ -81,6 +84,24 @@ def cell_content(cell: Any, name: str) -> object:
     if value is MISSING:
         raise LookupError(f"the closure variable {name} is not bound any more")
     return value
+
+
+def default_value(fn: FunctionType, parameter: str) -> object:
+    """The default of a parameter; LookupError where it has none any more."""
+    return defaults_of(fn)[parameter]
+
+
+def defaults_of(fn: FunctionType) -> dict[str, object]:
+    """The defaults of a function by parameter, positional ones first."""
+    code = fn.__code__
+    given = fn.__defaults__ or ()
+    names = code.co_varnames[code.co_argcount - len(given) : code.co_argcount]
+    return {**dict(zip(names, given, strict=True)), **(fn.__kwdefaults__ or {})}
+
+
+def attribute_value(owner: Any, name: str) -> object:
+    """What a class or function holds under a name; LookupError where it holds nothing."""
+    return vars(owner)[name]
 
 
 def global_value(namespace: dict[str, Any], name: str) -> object:

@@ -47,11 +47,12 @@ class Unit:
 
 @dataclass(frozen=True)
 class StateRef:
-    """A mutable value that code reads through a global or a closure.
+    """A mutable value that code reads through a global, a closure or a default.
 
     `label` reads `global:model`, or `global:data.CACHE` where the name lives in another module than
-    the fingerprinted function; `closure:state`, or `closure:data.make.<locals>.step.state` where
-    another function holds it. `get` returns the present value and raises `LookupError` if the name
+    the fingerprinted function (a class's attribute: `global:Net.cache`); `closure:state`, or
+    `closure:data.make.<locals>.step.state` where another function holds it; `default:seen`, or
+    `default:data.load.seen`, for the mutable default of a parameter. `get` returns the present value and raises `LookupError` if the name
     is not bound any more.
     """
 

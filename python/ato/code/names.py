@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Names"]
 
+# What every module has, and what the interpreter binds inside a class.
+_OF_MODULES = frozenset(
+    {"__file__", "__path__", "__cached__", "__builtins__", "__annotations__", "__class__"}
+)
+
 
 class Names:
     """The part of a walk that resolves what stands in the source, live where it can."""
@@ -54,6 +59,8 @@ class Names:
                 self.follow_import(node, label, module, target, attributes, at_call)
         elif value is not MISSING:
             self._follow_unstated(node, label, module, name, attributes, value, at_call)
+        elif binding.value is None and self._is_unbound(module, name):
+            node.gaps.add(f"{node.key[0]}.{node.key[1]}: {name} is bound nowhere in {module.name}")
 
     def _follow_definition(
         self,
@@ -73,6 +80,14 @@ class Names:
             for index in definitions:
                 definition = source.definitions.definitions[index]
                 node.link(label, self.walk.static(module, source, definition), at_call)
+
+    def _is_unbound(self, module: Module, name: str) -> bool:
+        definitions = module.definitions
+        may_come_by_star = definitions is None or bool(definitions.stars)
+        # A name that a function declares `global` is bound when that function is called.
+        return not (may_come_by_star or hasattr(builtins, name) or module.rebinds(name)) and (
+            name not in _OF_MODULES
+        )
 
     def _follow_unstated(
         self,
@@ -125,6 +140,7 @@ class Names:
         for at in range(len(attributes) + 1):
             if self.walk.modules.origin(name) != "project":
                 self.walk.external(node, name)
+                self._follow_patched(node, label, name, attributes[at:], at_call)
                 return
             module = self.walk.modules.named(name)
             if at == len(attributes):
@@ -149,6 +165,16 @@ class Names:
                 return  # not bound: the name in the caller's own logic is all there is
             name = submodule
 
+    def _follow_patched(
+        self, node: Node, label: str, name: str, attributes: list[str], at_call: bool
+    ) -> None:
+        """A function of the project's may have been put in the place of a library's."""
+        value: Any = sys.modules.get(name)
+        for attribute in attributes:
+            value = getattr(value, "__dict__", {}).get(attribute)
+        if isinstance(value, FunctionType) and self.walk.is_own(value):
+            self.walk.reach(node, label, value, at_call)
+
     def follow_member(
         self,
         node: Node,
@@ -171,27 +197,36 @@ class Names:
         elif self.walk.receiver is not None and issubclass(self.walk.receiver, klass):
             line = self.walk.receiver.__mro__
         for owner in line:
-            if mangled(class_name, attribute) not in vars(owner):
-                continue
+            value = vars(owner).get(mangled(class_name, attribute), MISSING)
             home = self.walk.module_of_class(owner)
             if home is None or self.walk.origin_of_class(home, owner) != "project":
+                if value is MISSING:
+                    continue
                 self.walk.external(node, owner.__module__)
                 return
-            value = vars(owner)[mangled(class_name, attribute)]
+            # A dataclass's field without a default stands in the class body only.
             stated = _member_definition(home, owner, attribute)
+            if value is MISSING and stated is None:
+                continue
             if stated is not None and stated[1].kind == "value":
-                node.link(label, self.walk.attribute(home, *stated, value))
+                node.link(label, self.walk.attribute(home, *stated, owner, value))
             elif stated is not None or has_source(value):
                 self.walk.reach(node, label, value)
             return
+        if attribute != "__init__":
+            # No class has it, so that it is made for each instance: by the constructor.
+            self.follow_member(node, module, source, class_name, "__init__", False)
 
     def _follow_static_member(
         self, node: Node, module: Module, source: Source, qualified: str, label: str
     ) -> None:
         definitions = source.definitions.definitions if source.definitions is not None else []
-        for definition in definitions:
-            if definition.name == qualified:
+        for name in (qualified, f"{qualified.rpartition('.')[0]}.__init__"):
+            found = [definition for definition in definitions if definition.name == name]
+            for definition in found:
                 node.link(label, self.walk.static(module, source, definition))
+            if found:
+                return
 
 
 def _taken(

@@ -180,6 +180,7 @@ class FilePass:
         around = self.scope
         method_of = around.class_name if around.kind == "class" else None
         header = Scope("header", around, None)
+        header.bound.update(_type_parameters(node))
         method = None if method_of is None else node.name.value
         with self.writing(definition, header, method) as index:
             definition.decorators = [self.decorator(item.decorator) for item in node.decorators]
@@ -216,6 +217,7 @@ class FilePass:
         definition = Definition("class", qualified)
         self.layout.place(definition, node)
         header = Scope("header", self.scope, None)
+        header.bound.update(_type_parameters(node))
         with self.writing(definition, header) as index:
             definition.decorators = [self.decorator(item.decorator) for item in node.decorators]
             bases = (self.sequence(node.bases), self.sequence(node.keywords))
@@ -567,6 +569,12 @@ def _is_plain_import(name: str, target: ImportTarget) -> bool:
 
 def _is_ato(module: str) -> bool:
     return module == "ato" or module.startswith("ato.")
+
+
+def _type_parameters(node: cst.FunctionDef | cst.ClassDef) -> dict[str, None]:
+    """The names between the brackets of `def f[T](…)`, which the header and the body see."""
+    given = node.type_parameters
+    return {} if given is None else {item.param.name.value: None for item in given.params}
 
 
 def _is_static(node: cst.FunctionDef) -> bool:

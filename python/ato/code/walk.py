@@ -18,9 +18,12 @@ from ato.code.held import (
     PLAIN_CONTAINERS,
     SEARCHED,
     Content,
+    attribute_value,
     bounded,
     cell_content,
     cell_value,
+    default_value,
+    defaults_of,
     global_value,
     has_source,
     is_data,
@@ -100,6 +103,10 @@ class Walk:
         if is_builtin(value):
             owner = getattr(value, "__module__", None) or _class_of_builtin(value).__module__
             self.external(holder, owner)
+            if self.modules.origin(owner) == "project":
+                holder.gaps.add(
+                    f"{owner}.{value.__qualname__}: it is not written in Python; it counts by its name"
+                )
             return ("builtin", owner, value.__qualname__)
         return self._search(holder, label, value, at_call)
 
@@ -185,6 +192,11 @@ class Walk:
         self._todo.append(lambda: self._look_into_function(node, module, source, definition, fn))
         return node
 
+    def is_own(self, fn: FunctionType) -> bool:
+        """Whether a function is the project's own."""
+        module = self.modules.of_namespace(fn.__globals__, fn.__code__.co_filename)
+        return self._origin_of_function(module, fn) == "project"
+
     def _origin_of_function(self, module: Module, fn: FunctionType) -> str:
         name = fn.__globals__.get("__name__")
         file = fn.__code__.co_filename
@@ -260,16 +272,24 @@ class Walk:
                 continue
             content = self.reach(node, f"closure {number}", value)
             if is_state(content):
-                node.states.append(State(name, True, functools.partial(cell_content, cell, name)))
+                node.states.append(
+                    State(name, "closure", functools.partial(cell_content, cell, name))
+                )
             held.append(content)
         if held:
             node.contents.add(logic_digest(("closure", tuple(held))))
 
     def _defaults(self, node: Node, fn: FunctionType, capture: bool) -> None:
         """Defaults stand in the source; their values count where an enclosing function gives them."""
-        given = [(f"default {n}", v) for n, v in enumerate(fn.__defaults__ or ())]
-        given += [(f"default {n}", v) for n, v in sorted((fn.__kwdefaults__ or {}).items())]
-        contents = [self.reach(node, label, value) for label, value in given]
+        contents = []
+        for number, (name, value) in enumerate(defaults_of(fn).items()):
+            # A renamed positional parameter is another interface; its default is the same one.
+            label = number if number < len(fn.__defaults__ or ()) else name
+            content = self.reach(node, f"default {label}", value)
+            if is_state(content):
+                get = functools.partial(default_value, fn, name)
+                node.states.append(State(name, "default", get))
+            contents.append(content)
         if capture and contents:
             node.contents.add(logic_digest(("defaults", tuple(contents))))
 
@@ -329,10 +349,8 @@ class Walk:
             for index in definition.nested:
                 nested = source.definitions.definitions[index]
                 name = nested.name.rpartition(".")[2]
-                stated.add(name)
-                name = mangled(klass.__qualname__, name)
-                self._class_member(node, module, source, nested, members.get(name, MISSING))
-                stated.add(name)
+                stated.update((name, mangled(klass.__qualname__, name)))
+                self._class_member(node, module, source, nested, klass)
         for name, value in members.items():
             if name not in stated and has_source(value):
                 self.reach(node, name, value)
@@ -343,21 +361,28 @@ class Walk:
             self.reach(node, "metaclass", type(klass))
 
     def _class_member(
-        self, node: Node, module: Module, source: Source, nested: Definition, value: Any
+        self, node: Node, module: Module, source: Source, nested: Definition, klass: type
     ) -> None:
         name = nested.name.rpartition(".")[2]
+        value = vars(klass).get(mangled(klass.__qualname__, name), MISSING)
         if nested.kind == "value":
-            node.link(name, self.attribute(module, source, nested, value))
+            node.link(name, self.attribute(module, source, nested, klass, value))
         elif value is MISSING:
             node.link(name, self.static(module, source, nested))
         else:
             self.reach(node, name, value)
 
-    def attribute(self, module: Module, source: Source, definition: Definition, value: Any) -> Node:
-        """The node of a class attribute, with the value that it has now."""
+    def attribute(
+        self, module: Module, source: Source, definition: Definition, owner: Any, value: Any
+    ) -> Node:
+        """The node of an attribute of a class or function, with the value that it has now."""
         node = self.static(module, source, definition)
-        if value is not MISSING and not is_ato(value):
-            self._hold(node, value)
+        if value is not MISSING and not is_ato(value) and (node.key not in self._held):
+            self._held.add(node.key)
+            if is_state(self._hold(node, value)):
+                name = definition.name.rpartition(".")[2]
+                get = functools.partial(attribute_value, owner, mangled(name_of(owner), name))
+                node.states.append(State(name, "global", get))
         return node
 
     # Definitions in source
@@ -409,9 +434,9 @@ class Walk:
         if definition.kind in ("function", "class") and source.definitions is not None:
             for index in module.binding(definition.name).attributes:
                 attribute = source.definitions.definitions[index]
-                own = getattr(module.lookup(definition.name), "__dict__", {})
-                held = own.get(attribute.name.partition(".")[2], MISSING)
-                node.link(attribute.name, self.attribute(module, source, attribute, held))
+                owner = module.lookup(definition.name)
+                held = getattr(owner, "__dict__", {}).get(attribute.name.partition(".")[2], MISSING)
+                node.link(attribute.name, self.attribute(module, source, attribute, owner, held))
 
     def _place_members(
         self, node: Node, module: Module, source: Source, definition: Definition
@@ -498,15 +523,14 @@ class Walk:
     def _read_state(self, node: Node, module: Module, name: str) -> None:
         if module.namespace is not None:
             get = functools.partial(global_value, module.namespace, name)
-            node.states.append(State(name, False, get))
+            node.states.append(State(name, "global", get))
 
     def _tells_all(self, value: Any) -> bool:
         """Whether a closure of the project's is seen whole: function, plain values, other code."""
         if not isinstance(value, FunctionType) or not value.__closure__:
             return False
-        module = self.modules.of_namespace(value.__globals__, value.__code__.co_filename)
         held = [cell_value(cell) for cell in value.__closure__]
-        return self._origin_of_function(module, value) == "project" and all(
+        return self.is_own(value) and all(
             is_plain(item) or isinstance(item, (FunctionType, type)) for item in held
         )
 
