@@ -6,7 +6,6 @@ import inspect
 import warnings
 
 import pytest
-from hydra_trees import write_tree
 
 from ato.adict import ADict
 from ato.exceptions import (
@@ -17,6 +16,7 @@ from ato.exceptions import (
     UnknownKeyError,
 )
 from ato.scope import Scope
+from hydra_trees import write_tree
 
 FILES = {
     "config": "defaults:\n  - model: resnet50\n\nlr: 0.1\nrun: ${model.name}_${lr}\n",
