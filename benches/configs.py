@@ -129,7 +129,7 @@ def _operations(plain: dict[str, Any], leaves: int) -> Iterator[Row]:
     # Five leaves for a hundred: some replace others, some are new.
     below = {
         "branch_0": {"key_1": 7, "key_10": "x", "new": {"a": 1}},
-        "branch_1": {"b": 1, "key_2": 2},
+        "branch_1": {"b": 1, "key_2": "y"},
     }
     change = dict.fromkeys(plain, below)
     changed = [_merged(plain, change)]
