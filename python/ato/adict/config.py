@@ -6,7 +6,7 @@ import copy
 import copyreg
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ato import diff as diff_room
 from ato import formats, xyz
@@ -34,12 +34,12 @@ from ato.adict.state import (
 )
 from ato.adict.structure import structure_hash, structure_text
 from ato.adict.tree import fill, nodes, place
-from ato.compose.folders import OnMissing, compose_folder
-from ato.compose.objects import plain_object
-from ato.compose.omegaconf import plain_omegaconf
 from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
 from ato.fingerprints import value_hex
 from ato.provenance import MISSING, History, Origin, Write, dotted
+
+if TYPE_CHECKING:
+    from ato.compose.folders import OnMissing
 
 __all__ = ["ADict"]
 
@@ -127,6 +127,8 @@ class ADict(Node):
             ConfigFileError: a file cannot be read, or files choose or refer in a circle.
             ConfigValueError: a value is still `???`.
         """
+        from ato.compose.folders import compose_folder  # loads for those who have a folder
+
         return cls.from_composed(
             *compose_folder(
                 root, config_filename, select or {}, overrides or {}, required, on_missing
@@ -149,6 +151,8 @@ class ADict(Node):
             ConfigValueError: a value is still `???`, or an interpolation cannot be resolved; the
                 message has the dotted keys.
         """
+        from ato.compose.omegaconf import plain_omegaconf  # loads for those who have such a config
+
         return cls.from_composed(*plain_omegaconf(config, overrides))
 
     @classmethod
@@ -165,6 +169,8 @@ class ADict(Node):
             ConfigTypeError: an object of any other kind.
             ConfigValueError: an object that contains itself; the message has the path.
         """
+        from ato.compose.objects import plain_object  # loads for those who have such an object
+
         return cls.from_composed(*plain_object(value))
 
     @classmethod
