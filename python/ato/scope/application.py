@@ -20,7 +20,7 @@ from ato.scope.command_line import Assignment, CommandLine, Token
 from ato.scope.lazy import after_command_line
 from ato.scope.suggestions import shown
 from ato.scope.terminal import say
-from ato.scope.views import View, plan
+from ato.scope.views import Plan, View, plan
 
 if TYPE_CHECKING:
     from ato.scope.single import Scope
@@ -63,29 +63,42 @@ class Applier:
         self.running = True
         frame = events.ViewFrame(events.current_frame())
         token = events.push_frame(frame)
-        later: list[_Later] = []
+        # Another scope's lazy view may be what has this scope applied.
+        phase = after_command_line.set(False)
         try:
-            for flag in flags:
-                if not flag.given:
-                    self._set(flag, history)
-            for view in order.eager:
-                blocks = self._apply_view(view, history)
-                if blocks:
-                    later.append((view, blocks))
-            for setting in settings:
-                self._set(setting, history)
-            self._apply_later(self._with_lazy_views(later, order.lazy), history)
+            later = self._apply_order(order, [f for f in flags if not f.given], settings, history)
         except BaseException:
             self._begin()
             self.applied.clear()
             raise
         finally:
+            after_command_line.reset(phase)
             events.pop_frame(token)
             self.running = False
             history.source = None
-        if later or order.lazy or given:
+        if later or given:
             for setting in settings:
                 self._say_if_lost(setting, history)
+
+    def _apply_order(
+        self,
+        order: Plan,
+        defaults: Sequence[Flag],
+        settings: Sequence[Assignment | Flag],
+        history: History,
+    ) -> bool:
+        """Apply defaults, views, settings and what is lazy; return whether anything was lazy."""
+        for default in defaults:
+            self._set(default, history)
+        later: list[_Later] = []
+        for view in order.eager:
+            blocks = self._apply_view(view, history)
+            if blocks:
+                later.append((view, blocks))
+        for setting in settings:
+            self._set(setting, history)
+        self._apply_later(self._with_lazy_views(later, order.lazy), history)
+        return bool(later or order.lazy)
 
     def _begin(self) -> History:
         """Bring the config to what it held at first, with the history it had then."""
@@ -131,15 +144,12 @@ class Applier:
         return [entry for _, entry in sorted(keyed, key=lambda pair: pair[0])]
 
     def _apply_later(self, later: Sequence[_Later], history: History) -> None:
-        before = after_command_line.set(True)
-        try:
-            for view, blocks in later:
-                self.applied.add(view.name)
-                with _blamed(view), history.writing(_source(view, history, lazy=True)):
-                    for block in blocks:
-                        block()
-        finally:
-            after_command_line.reset(before)
+        after_command_line.set(True)
+        for view, blocks in later:
+            self.applied.add(view.name)
+            with _blamed(view), history.writing(_source(view, history, lazy=True)):
+                for block in blocks:
+                    block()
 
     def _run(self, view: View) -> None:
         if view.function is not None:

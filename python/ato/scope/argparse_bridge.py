@@ -33,7 +33,7 @@ from ato.scope.terminal import write
 if TYPE_CHECKING:
     from ato.scope.single import Scope
 
-__all__ = ["Flag", "flags", "install", "leftover", "parsed", "remove"]
+__all__ = ["Flag", "flags", "install", "leftover", "refuse_options", "remove"]
 
 # Where each is looked up, and its name. `_get_values` is no public name of argparse; it is the one
 # place through which every given argument goes, in 3.11, 3.12 and 3.13 alike.
@@ -177,11 +177,6 @@ def remove() -> None:
     _parses.clear()
 
 
-def parsed() -> bool:
-    """Whether a parser of the user's was called."""
-    return bool(_parses)
-
-
 def flags(scope: Scope) -> list[Flag]:
     """What the user's parsers answered for a scope that asked, a later one over an earlier.
 
@@ -212,6 +207,17 @@ def leftover() -> list[Token] | None:
     # A word belongs to nobody else only if every parser that saw it left it.
     places = [{token.position for token in parse.unknown} for parse in _parses]
     return [token for token in last.unknown if all(token.position in each for each in places)]
+
+
+def refuse_options(given: Sequence[Token]) -> None:
+    """Refuse options while the parser that would know them was not called."""
+    for token in given:
+        if token.text.startswith("-") and token.text not in HELP:
+            raise CommandLineError(
+                f"unknown option {token}: the scope takes a parser's options and parse_args() was "
+                "not called yet; call it after Scope(use_external_parser=True) and before the "
+                "first function of the scope"
+            )
 
 
 # -------------------------------------------------------------------- listeners

@@ -10,7 +10,7 @@ from ato.adict import ADict
 from ato.diff import leaves
 from ato.exceptions import CommandLineError
 from ato.provenance import dotted, explain, value_text
-from ato.scope.suggestions import nearest_key
+from ato.scope.suggestions import nearest_key, shown
 from ato.scope.views import in_order
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "config_text",
+    "configs_text",
     "documentation",
     "documented_history",
     "history_text",
+    "key_text",
     "manual_text",
     "manual_texts",
 ]
@@ -67,19 +69,19 @@ def history_text(
         CommandLineError: nothing ever set it; the message names the nearest key.
     """
 
-    def shown(name: str) -> str:
+    def full(name: str) -> str:
         return f"{scope}.{name}" if scope else name
 
     writes = config.history(key)
     if writes:
-        return explain(shown(key), writes)
+        return explain(full(key), writes)
     flat = dict(leaves(config))
     below = [name for name in flat if name.startswith((f"{key}.", f"{key}["))]
     if below:
-        return "\n".join(explain(shown(name), config.history(name)) for name in below)
+        return "\n".join(explain(full(name), config.history(name)) for name in below)
     near = nearest_key(key, flat, documented or {})
-    hint = f"; did you mean {shown(near)!r}?" if near else ""
-    raise CommandLineError(f"no view, file or argument sets the key {shown(key)!r}{hint}")
+    hint = f"; did you mean {full(near)!r}?" if near else ""
+    raise CommandLineError(f"no view, file or argument sets the key '{shown(full(key))}'{hint}")
 
 
 def documented_history(scope: Scope, key: str, *, several: bool = False) -> str:
@@ -98,6 +100,27 @@ def _applying_order(scope: Scope) -> str:
     names.append("(CLI Inputs)")
     names += [view.name for view in views if view.lazy]
     return " → ".join(names)
+
+
+def configs_text(scopes: dict[str, Scope]) -> str:
+    """`config_text` of every scope, below its name where there are several."""
+    several = len(scopes) > 1
+    return "\n".join(
+        config_text(scope.config, name if several else None) for name, scope in scopes.items()
+    )
+
+
+def key_text(scopes: dict[str, Scope], key: str) -> str:
+    """`documented_history` of a key, which begins with its scope's name where there are several."""
+    if len(scopes) == 1:
+        return documented_history(next(iter(scopes.values())), key)
+    name, _, rest = key.partition(".")
+    if name not in scopes or not rest:
+        near = [(scope.name, scope.nearest_key(key)) for scope in scopes.values()]
+        forms = " or ".join(f"manual {scope}.{found}" for scope, found in near if found)
+        hint = f"; write {forms}" if forms else f"; scopes: {', '.join(scopes)}"
+        raise CommandLineError(f"manual {shown(key)}: the scope's name comes first{hint}")
+    return documented_history(scopes[name], rest, several=True)
 
 
 def documentation(manuals: Sequence[Callable[[Any], Any]]) -> ADict:

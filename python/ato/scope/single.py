@@ -26,17 +26,11 @@ from ato.exceptions import (
 from ato.provenance import MISSING, History, Origin, Write, caller
 from ato.scope import argparse_bridge, registry
 from ato.scope.application import Applier
-from ato.scope.command_line import HELP, CommandLine, Token, parse_tokens, tokens
+from ato.scope.command_line import CommandLine, Token, parse_tokens, tokens
 from ato.scope.injection import inject
 from ato.scope.lazy import lazy, split_lazy_blocks
-from ato.scope.manual import (
-    config_text,
-    documented_history,
-    history_text,
-    manual_text,
-    manual_texts,
-)
-from ato.scope.suggestions import documented_as, nearest, nearest_key, shown
+from ato.scope.manual import configs_text, history_text, key_text, manual_text, manual_texts
+from ato.scope.suggestions import documented_as, nearest, nearest_key
 from ato.scope.terminal import say, write
 from ato.scope.views import View, keys_set_by, plan
 
@@ -287,10 +281,10 @@ class Scope:
                 self._used.reset(token)
             self._applied = True
             if line.show == "print":
-                _show(_configs_text(sharing))
+                _show(configs_text(sharing))
             if line.show == "history":
                 assert line.key is not None, "`manual KEY` comes with its key"
-                _show(_key_text(sharing, line.key))
+                _show(key_text(sharing, line.key))
         except (CommandLineError, UnknownViewError) as error:
             if self._argv is not None or registry.program_arguments() is None:
                 raise
@@ -307,7 +301,7 @@ class Scope:
             argv = self._argv if self._argv is not None else registry.program_arguments()
             given = tokens(argv or [])
             if self._argv is None and any(scope.use_external_parser for scope in sharing.values()):
-                _refuse_flags(given)
+                argparse_bridge.refuse_options(given)
 
         def find_key(name: str, key: str) -> str | None:
             return sharing[name].nearest_key(key)
@@ -482,36 +476,6 @@ def _decorator(decorate: Callable[..., Any], fn: Any, **options: Any) -> Any:
     if not callable(fn):
         raise ScopeError(f"write @scope.{decorate.__name__}(trace_id={fn!r}): options have names")
     return decorate(fn, **options)
-
-
-def _refuse_flags(given: Sequence[Token]) -> None:
-    """Refuse options while the parser that would know them was not called."""
-    for token in given:
-        if token.text.startswith("-") and token.text not in HELP:
-            raise CommandLineError(
-                f"unknown option {token}: the scope takes a parser's options and parse_args() was "
-                "not called yet; call it after Scope(use_external_parser=True) and before the "
-                "first function of the scope"
-            )
-
-
-def _configs_text(scopes: dict[str, Scope]) -> str:
-    several = len(scopes) > 1
-    return "\n".join(
-        config_text(scope.config, name if several else None) for name, scope in scopes.items()
-    )
-
-
-def _key_text(scopes: dict[str, Scope], key: str) -> str:
-    if len(scopes) == 1:
-        return documented_history(next(iter(scopes.values())), key)
-    name, _, rest = key.partition(".")
-    if name not in scopes or not rest:
-        near = [(scope.name, scope.nearest_key(key)) for scope in scopes.values()]
-        forms = " or ".join(f"manual {scope}.{found}" for scope, found in near if found)
-        hint = f"; write {forms}" if forms else f"; scopes: {', '.join(scopes)}"
-        raise CommandLineError(f"manual {shown(key)}: the scope's name comes first{hint}")
-    return documented_history(scopes[name], rest, several=True)
 
 
 def _show(text: str) -> None:
