@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import statistics
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from ato import events
 from ato.db_routers.sql.manager import SQLLogger
-from ato.trace import runtime_trace
+from ato.trace import runtime_trace, watch
 from benches.measure import Row, interleaved
 
 HEAVY = ("numpy", "torch", "libcst", "sqlalchemy", "yaml")
@@ -23,6 +24,8 @@ HEAVY = ("numpy", "torch", "libcst", "sqlalchemy", "yaml")
 def rows() -> Iterator[Row]:
     """All rows."""
     yield from _calls()
+    yield from _executed()
+    yield from _watched()
     yield from _metrics()
     yield from _imports()
 
@@ -74,6 +77,56 @@ def _calls() -> Iterator[Row]:
         yield Row(f"traced call, {name}", extra, "µs", "over the bare call", limit, note=note)
     extra = (closed - taken["bare"]) * 1e6
     yield Row("traced call, no run open", extra, "µs", "over the bare call")
+
+
+def many() -> float:
+    """A traced function that calls another one often."""
+    return sum(loss(1.0, 0.5, 2.0) for _ in range(10_000))
+
+
+def _executed() -> Iterator[Row]:
+    """Which functions ran is watched in every run; on Python 3.11 in the first traced calls only."""
+    bare = interleaved({"bare": many}, turns=15)["bare"]
+    run = events.open_run(Last())
+    first = []
+    for number in range(9):
+        traced = runtime_trace(many, trace_id=f"many {number}")
+        begin = time.perf_counter()
+        traced()
+        first.append(time.perf_counter() - begin)
+    later = interleaved({"later": many}, turns=15)["later"]
+    events.close_run(run)
+    assert "loss" in {unit.name for unit in run.executed}
+    once = (statistics.median(first) - bare) * 1e3
+    yield Row("executed units, first traced call", once, "ms", "over 10,000 bare calls")
+    yield Row("executed units, afterwards", later / bare, "x", "bare calls", 1.1)
+
+
+def _watched() -> Iterator[Row]:
+    """What `ato.watch` adds to a forward pass that the schedule skips, and to one that it records."""
+    if importlib.util.find_spec("torch") is None:
+        yield Row("watched forward pass", None, "µs", "over the bare pass", note="needs torch")
+        return
+    import torch
+
+    def model() -> torch.nn.Module:
+        return torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in range(8)))
+
+    x = torch.ones(16, 64)
+    bare, recorded, skipped = model(), model(), model()
+    run = events.open_run(Last())
+    with watch(recorded, "recorded", every=1), watch(skipped, "skipped", every=10**9):
+        taken = interleaved(
+            {
+                "bare": lambda: bare(x),
+                "recorded": lambda: recorded(x),
+                "skipped": lambda: skipped(x),
+            }
+        )
+    events.close_run(run)
+    for name in ("recorded", "skipped"):
+        extra = (taken[name] - taken["bare"]) / 9 * 1e6
+        yield Row(f"watched forward pass, {name}", extra, "µs", "a part, over the bare pass")
 
 
 def _metrics() -> Iterator[Row]:

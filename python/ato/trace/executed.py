@@ -19,12 +19,13 @@ from ato.code.project import origin_of, project_roots, relative_path
 from ato.events import Executed, OpenRun
 from ato.fingerprints.values import main_name
 
-__all__ = ["Profile", "profiled", "run_opened"]
+__all__ = ["FIRST_CALLS", "PROFILES", "Profile", "profiled", "run_opened"]
 
 _TOOLS = (4, 3)  # the numbers that `sys.monitoring` reserves for nobody
 _NAME = "ato"
-_FIRST_CALLS = 4  # of each traced function, where a profile hook is all there is
-_EVENTS = 50_000  # calls and returns after which the hook leaves one call alone
+PROFILES = not hasattr(sys, "monitoring")  # whether a profile hook is all there is
+FIRST_CALLS = 4  # of each traced function, for which it is set
+_EVENTS = 20_000  # calls and returns after which the hook leaves one call alone
 _GAP = "executed functions"
 
 _watches: list[_Executions] = []
@@ -75,10 +76,8 @@ def run_opened(run: OpenRun) -> None:
     run.closing.append(watch.close)
 
 
-def profiled(index: int, run: OpenRun) -> Profile | None:
-    """A profile hook for call number `index` of a traced function, where that is the way."""
-    if _tool.monitored or index >= _FIRST_CALLS:
-        return None
+def profiled(run: OpenRun) -> Profile | None:
+    """A profile hook for one of the first calls of a traced function, if none is set."""
     if sys.getprofile() is not None or sys.gettrace() is not None:
         gap = f"{_GAP}: not seen beside another profiler, debugger or coverage"
         if gap not in run.gaps and type(sys.getprofile()) is not Profile:
@@ -114,7 +113,6 @@ class Profile:
 class _Tool:
     """What `sys.monitoring` calls this module by."""
 
-    monitored = hasattr(sys, "monitoring")
     number: int | None = None
     # Whether functions that ran before are silent: a second run must hear of them again.
     used = False

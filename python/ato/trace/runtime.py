@@ -16,7 +16,7 @@ from ato import events
 from ato.events import CallRecord, Draw, Frame, Leaf, OpenRun
 from ato.fingerprints import observe
 from ato.fingerprints.generators import states
-from ato.trace.executed import Profile, profiled
+from ato.trace.executed import FIRST_CALLS, PROFILES, Profile, profiled
 from ato.trace.schedule import check_every, is_scheduled
 from ato.trace.static import Registration, passed_code, register
 from ato.trace.values import note_skipped
@@ -152,8 +152,8 @@ class _Call:
 
     def __enter__(self) -> Self:
         self._token = events.push_frame(self._frame)
-        if self._run is not None:
-            self._profile = profiled(self._frame.index, self._run)
+        if PROFILES and self._run is not None and self._frame.index < FIRST_CALLS:
+            self._profile = profiled(self._run)
         self._started = time.perf_counter()
         if self._profile is not None:
             self._profile.start()
