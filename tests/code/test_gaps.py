@@ -14,6 +14,15 @@ from code_cases import PLACES, Answers, evaluate, same
 
 from ato.code import fingerprint_code
 
+EDITED = """
+from pathlib import Path
+p = Path(__file__).with_name("edited.py")
+p.write_text("def g(x): return x\\n")
+import edited
+p.write_text("def g(x): return 1\\n")
+def f(x): return edited.g(x)
+"""
+
 # What the function `f` of `train.py` does, and the gaps that its fingerprint lists.
 GAPS: dict[str, tuple[dict[str, str] | str, list[str]]] = {
     "getattr with a computed name": (
@@ -62,9 +71,7 @@ GAPS: dict[str, tuple[dict[str, str] | str, list[str]]] = {
         ["unknown.g: it has no source; fingerprinted by its bytecode"],
     ),
     "code that was edited": (
-        "from pathlib import Path\np = Path(__file__).with_name('edited.py')\n"
-        "p.write_text('def g(x): return x\\n')\nimport edited\np.write_text('def g(x): return 1\\n')\n"
-        "def f(x): return edited.g(x)\n",
+        EDITED,
         ["edited.g: edited.py was edited after it was imported; fingerprinted by its bytecode"],
     ),
     "a value that is too large": (

@@ -6,6 +6,7 @@ libcst is loaded only when a file must be parsed whose text the cache does not k
 
 from __future__ import annotations
 
+from ato.code.changes import UnitChange, changed_units, kind_of_change
 from ato.code.deep import fingerprint_code, is_project_object, module_body
 from ato.code.model import CodeFingerprint, StateRef, Unit
 from ato.code.project import is_project_file, project_roots
@@ -15,10 +16,13 @@ __all__ = [
     "CodeFingerprint",
     "StateRef",
     "Unit",
+    "UnitChange",
     "capture_source",
+    "changed_units",
     "fingerprint_code",
     "is_project_file",
     "is_project_object",
+    "kind_of_change",
     "module_body",
     "project_roots",
 ]
