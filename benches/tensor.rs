@@ -4,7 +4,7 @@ mod memory;
 
 use std::hint::black_box;
 
-use ato_core::summary::summarise;
+use ato_core::examine::{Request, examine};
 use ato_core::tensor::{Algorithm, Elements, digest, root};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -43,9 +43,17 @@ fn arrays(criterion: &mut Criterion) {
         }
     }
     let elements = Elements::new(memory.bytes(), 0, &[SIDE * SIDE], &[item], ITEM, 1).unwrap();
-    assert!(summarise(&elements, "float32").is_some());
-    group.bench_function("summary", |bencher| {
-        bencher.iter(|| black_box(summarise(&elements, "float32")));
+    let all = Request {
+        dtype: "float32",
+        shape: &[SIDE * SIDE],
+        algorithm: Algorithm::Xxh3,
+        order_free: false,
+        summary: true,
+        sketch: false,
+    };
+    assert!(examine(&elements, &all).summary.is_some());
+    group.bench_function("digest and summary", |bencher| {
+        bencher.iter(|| black_box(examine(&elements, &all).summary));
     });
     group.finish();
     let leaves = memory::filled(4096 * 16);

@@ -92,11 +92,11 @@ fn contiguous(
     // Where no digests of leaves are wanted, there is none for each span.
     let spans = bytes.len().div_ceil(SPANNED);
     let mut none = vec![Vec::new(); if leaves.is_some() { 0 } else { spans }];
-    let mut digests: Vec<&mut [u8]> = match leaves {
+    let digests: Vec<&mut [u8]> = match leaves {
         Some(leaves) => leaves.chunks_mut(SPAN * leaf::DIGEST).collect(),
         None => none.iter_mut().map(Vec::as_mut_slice).collect(),
     };
-    let span = |(index, digests): (usize, &mut &mut [u8])| {
+    let span = |(index, digests): (usize, &mut [u8])| {
         let (from, until) = (index * SPANNED, bytes.len().min((index + 1) * SPANNED));
         let mut digests = digests.chunks_exact_mut(leaf::DIGEST);
         let mut span = measure.map(|measure| Span::new(measure, index * SPAN));
@@ -118,11 +118,13 @@ fn contiguous(
         (sums, summed.map_or(0, |summed| summed.sum))
     };
     let parts: Vec<(Sums, u128)> = if bytes.len() < PARALLEL {
-        digests.iter_mut().enumerate().map(span).collect()
+        digests.into_iter().enumerate().map(span).collect()
     } else {
-        pool::run(|| digests.par_iter_mut().enumerate().map(span).collect())
+        pool::run(|| digests.into_par_iter().enumerate().map(span).collect())
     };
-    let nothing = rows.filter(|rows| rows.bytes == 0).map_or(0, Rows::of_nothing);
+    let nothing = rows
+        .filter(|rows| rows.bytes == 0)
+        .map_or(0, Rows::of_nothing);
     parts
         .iter()
         .fold((Sums::NONE, nothing), |(sums, sum), (more, rows)| {

@@ -60,22 +60,6 @@ impl Measure {
         })
     }
 
-    /// The sums of the leaves `bytes`, of which the first is number `first` of the array.
-    pub(crate) fn span(&self, bytes: &[u8], first: usize) -> Sums {
-        let mut span = Span::new(*self, first);
-        for leaf in bytes.chunks(LEAF) {
-            span.add(leaf);
-        }
-        span.sums
-    }
-
-    /// The same with the instructions of another level.
-    #[cfg(test)]
-    pub(crate) fn with(mut self, level: Level) -> Self {
-        self.level = level;
-        self
-    }
-
     /// The summary, if numbers of this kind have one.
     pub(crate) fn summary(&self, sums: &Sums) -> Option<Summary> {
         (!self.complex).then_some(sums.summary)
@@ -188,14 +172,10 @@ impl Span {
         let mut lanes = Lanes::NONE;
         for group in groups {
             let mut values = [0.0; BUCKETS];
-            let mut finite = true;
             for (value, bytes) in values.iter_mut().zip(group) {
                 *value = number(*bytes);
-                finite &= value.abs() < f64::INFINITY;
             }
-            if finite {
-                lanes.add_finite(&values);
-            } else {
+            if !lanes.add_finite(&values) {
                 lanes.add_any(&mut values, BUCKETS);
             }
             if SKETCH {
@@ -221,13 +201,112 @@ impl Span {
 }
 
 #[inline(always)]
-#[expect(clippy::cast_precision_loss, reason = "numbers are measured in binary64")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers are measured in binary64"
+)]
 fn signed(bytes: [u8; 8]) -> f64 {
     i64::from_le_bytes(bytes) as f64
 }
 
 #[inline(always)]
-#[expect(clippy::cast_precision_loss, reason = "numbers are measured in binary64")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "numbers are measured in binary64"
+)]
 fn unsigned(bytes: [u8; 8]) -> f64 {
     u64::from_le_bytes(bytes) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DTYPES: [&str; 16] = [
+        "bool",
+        "int8",
+        "uint8",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+        "uint64",
+        "float16",
+        "bfloat16",
+        "float32",
+        "float64",
+        "complex64",
+        "float8_e4m3fn",
+        "float8_e5m2",
+    ];
+
+    fn measured(dtype: &str, bytes: &[u8], level: Level) -> (Summary, [u64; BUCKETS]) {
+        let measure = Measure::of(dtype, true, true).unwrap();
+        let mut span = Span::new(Measure { level, ..measure }, 5);
+        bytes.chunks(LEAF).for_each(|leaf| span.add(leaf));
+        (span.sums.summary, span.sums.sketch.map(f64::to_bits))
+    }
+
+    #[test]
+    fn every_level_gives_the_same_bits() {
+        let mut state = 1_u64;
+        let data: Vec<u8> = (0..LEAF + 5000)
+            .map(|_| {
+                state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                state.to_be_bytes()[0]
+            })
+            .collect();
+        // Small exponents: groups without and with what is not finite.
+        let calm: Vec<u8> = data.iter().map(|byte| byte & 0x3f).collect();
+        for dtype in DTYPES {
+            for bytes in [
+                &data[..],
+                &calm,
+                &data[..LEAF],
+                &calm[..72],
+                &calm[..8],
+                &[],
+            ] {
+                let expected = measured(dtype, bytes, Level::Baseline);
+                for level in Level::available() {
+                    let found = measured(dtype, bytes, level);
+                    assert_eq!(found.1, expected.1, "{dtype} {level:?}");
+                    assert_eq!(format!("{:?}", found.0), format!("{:?}", expected.0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_counted_and_left_out() {
+        let values = [1.0, f64::NAN, -3.0, f64::INFINITY, f64::NEG_INFINITY, 2.0];
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value: &f64| value.to_le_bytes())
+            .collect();
+        let (summary, sums) = measured("float64", &bytes, leaf::level());
+        let counts = (
+            summary.count,
+            summary.nan,
+            summary.positive,
+            summary.negative,
+        );
+        assert_eq!(counts, (6, 1, 1, 1));
+        let told = [summary.min, summary.max, summary.mean(), summary.norm()];
+        assert_eq!(
+            told.map(f64::to_bits),
+            [-3.0, 2.0, 0.0, 14f64.sqrt()].map(f64::to_bits)
+        );
+        let mut sizes: Vec<f64> = sums.iter().map(|sum| f64::from_bits(*sum).abs()).collect();
+        sizes.sort_by(f64::total_cmp);
+        assert_eq!(sizes[BUCKETS - 4..], [0.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn what_is_no_number_or_not_asked_for_is_not_measured() {
+        assert!(Measure::of("str3", true, true).is_none());
+        assert!(Measure::of("float32", false, false).is_none());
+        assert!(Measure::of("complex64", true, false).is_none());
+    }
 }

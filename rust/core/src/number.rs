@@ -82,7 +82,11 @@ pub(crate) fn from_half(bits: u16) -> f64 {
     let normal = f32::from_bits(magnitude + (shift << 23));
     #[expect(clippy::cast_precision_loss, reason = "a fraction has ten bits")]
     let subnormal = (bits & 0x3ff) as f32 * f32::from_bits((127 - 24) << 23);
-    let value = if bits & 0x7c00 == 0 { subnormal } else { normal };
+    let value = if bits & 0x7c00 == 0 {
+        subnormal
+    } else {
+        normal
+    };
     f64::from(f32::from_bits(value.to_bits() | (bits & 0x8000) << 16))
 }
 
@@ -112,40 +116,43 @@ static E5M2: [f64; 256] = table(2, 15, Special::Ieee);
 static E5M2FNUZ: [f64; 256] = table(2, 16, Special::NegativeZero);
 static E8M0FNU: [f64; 256] = powers();
 
+#[expect(clippy::cast_sign_loss, reason = "a biased exponent is positive")]
 const fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
 
-/// Every value of a float with a sign, `fraction` bits of fraction, and the rest of exponent.
-#[expect(clippy::cast_precision_loss, reason = "a fraction has few bits")]
-const fn table(fraction: u32, bias: i32, special: Special) -> [f64; 256] {
+/// Every value of a float with a sign, `width` bits of fraction, and the rest of exponent,
+/// which is `zero` for 1.
+const fn table(width: i32, zero: i32, special: Special) -> [f64; 256] {
     let mut values = [0.0; 256];
-    let largest = (0x7f >> fraction) as i32;
-    let mut bits = 0;
-    while bits < 256 {
+    let largest = 0x7f >> width;
+    let mut bits: u8 = 0;
+    loop {
         let magnitude = bits & 0x7f;
-        let exponent = (magnitude >> fraction) as i32;
-        let part = (magnitude & ((1 << fraction) - 1)) as f64 * power_of_two(-(fraction as i32));
+        let exponent = (magnitude >> width) as i32;
+        let part = (magnitude & ((1 << width) - 1)) as f64 * power_of_two(-width);
         let value = match special {
             Special::Ieee if exponent == largest && part == 0.0 => f64::INFINITY,
             Special::Ieee if exponent == largest => f64::NAN,
             Special::AllOnes if magnitude == 0x7f => f64::NAN,
             Special::NegativeZero if bits == 0x80 => f64::NAN,
-            _ if exponent == 0 => part * power_of_two(1 - bias),
-            _ => (1.0 + part) * power_of_two(exponent - bias),
+            _ if exponent == 0 => part * power_of_two(1 - zero),
+            _ => (1.0 + part) * power_of_two(exponent - zero),
         };
-        values[bits] = if bits >= 0x80 { -value } else { value };
+        values[bits as usize] = if bits >= 0x80 { -value } else { value };
+        if bits == u8::MAX {
+            return values;
+        }
         bits += 1;
     }
-    values
 }
 
 /// The values of a byte that is an exponent and nothing else.
 const fn powers() -> [f64; 256] {
     let mut values = [f64::NAN; 256];
-    let mut bits = 0;
-    while bits < 255 {
-        values[bits] = power_of_two(bits as i32 - 127);
+    let mut bits: u8 = 0;
+    while bits < u8::MAX {
+        values[bits as usize] = power_of_two(bits as i32 - 127);
         bits += 1;
     }
     values

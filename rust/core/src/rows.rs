@@ -140,3 +140,56 @@ fn rows_sum(elements: &Elements, size: usize, from: usize, count: usize) -> u128
     }
     hasher.finish_128()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that are shorter and longer than a leaf, a span and what is gathered at a time.
+    #[test]
+    fn rows_are_summed_alike_in_one_walk_and_alone_and_in_any_order() {
+        for (count, size) in [
+            (1000, 24),
+            (3, 300_000),
+            (70, 20_000),
+            (2, 1_200_000),
+            (9, 1),
+        ] {
+            let bytes: Vec<u8> = (0..=250).cycle().take(count * size).collect();
+            let shape = [count, size];
+            let rows = Rows::of(&shape, bytes.len());
+            let expected = bytes.chunks(size).map(digest).fold(0, u128::wrapping_add);
+            let plain = [size.cast_signed(), 1];
+            let elements = Elements::new(&bytes, 0, &shape, &plain, 1, 1).unwrap();
+            assert_eq!(sum(&elements, rows, usize::MAX), expected);
+            // Backwards: another layout, and the same rows.
+            let last = (count - 1) * size;
+            let turned = [-size.cast_signed(), 1];
+            let elements = Elements::new(&bytes, last, &shape, &turned, 1, 1).unwrap();
+            assert_eq!(sum(&elements, rows, 0), expected);
+            for stretch in [size, 100_000, bytes.len()] {
+                let found = (0..bytes.len()).step_by(stretch).map(|from| {
+                    let until = bytes.len().min(from + stretch);
+                    let mut summed = Summed::new(&bytes, rows, from, until);
+                    for end in (from..until).step_by(7000).skip(1).chain([until]) {
+                        summed.advance(end);
+                    }
+                    summed.sum
+                });
+                assert_eq!(
+                    found.fold(0, u128::wrapping_add),
+                    expected,
+                    "{count} of {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn rows_without_elements_count() {
+        let none = Elements::new(&[], 0, &[3, 0], &[1, 1], 1, 1).unwrap();
+        let rows = Rows::of(&[3, 0], 0);
+        assert_eq!(sum(&none, rows, 0), digest(&[]).wrapping_mul(3));
+        assert_ne!(root("x", &[3, 0], 0, 0), root("x", &[2, 0], 0, 0));
+    }
+}

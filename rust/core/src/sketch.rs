@@ -78,7 +78,7 @@ impl LeafSums {
         let (sums, _) = class.as_chunks_mut::<CLASSES>();
         let (values, _) = values.as_chunks::<CLASSES>();
         for (row, values) in values.iter().enumerate() {
-            let sums = &mut sums[row ^ place / CLASSES];
+            let sums = &mut sums[row ^ (place / CLASSES)];
             for lane in 0..CLASSES {
                 let sign = (signs >> (row * CLASSES + lane)) << 63;
                 sums[lane] += f64::from_bits(values[lane].to_bits() ^ sign);

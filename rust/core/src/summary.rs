@@ -1,7 +1,8 @@
 //! What the numbers of an array look like: enough to see at which call the first NaN came up.
 //!
-//! Sums are taken in eight lanes (number *i* in lane *i* mod 8) for each leaf, the lanes are added in
-//! order, and leaves and spans as those of a sketch are, see [`crate::sketch`].
+//! Sums are taken in eight lanes, number *i* in lane *i* mod 8. Of the 64 numbers of a group, a lane has
+//! eight, which are added in pairs, pairs of pairs and halves; groups are added in order, and at the
+//! end of a leaf the lanes. Leaves and spans are added as those of a sketch are, see [`crate::sketch`].
 
 #![expect(
     clippy::inline_always,
@@ -83,6 +84,49 @@ impl Summary {
     }
 }
 
+const ROWS: usize = BUCKETS / LANES;
+
+type Row = [f64; LANES];
+
+#[inline(always)]
+fn each(a: &Row, b: &Row, join: impl Fn(f64, f64) -> f64) -> Row {
+    let mut joined = [0.0; LANES];
+    for lane in 0..LANES {
+        joined[lane] = join(a[lane], b[lane]);
+    }
+    joined
+}
+
+/// Join the eight rows of a group in pairs, pairs of pairs and halves.
+#[inline(always)]
+fn tree(rows: &[Row; ROWS], join: impl Fn(f64, f64) -> f64 + Copy) -> Row {
+    let pair = |first: usize| each(&rows[first], &rows[first + 1], join);
+    let left = each(&pair(0), &pair(2), join);
+    let right = each(&pair(4), &pair(6), join);
+    each(&left, &right, join)
+}
+
+#[inline(always)]
+fn squared(rows: &[Row; ROWS]) -> [Row; ROWS] {
+    let mut squares = *rows;
+    for row in &mut squares {
+        for value in row {
+            *value *= *value;
+        }
+    }
+    squares
+}
+
+/// The rows of a group.
+#[inline(always)]
+fn in_rows(values: &[f64; BUCKETS]) -> [Row; ROWS] {
+    let mut rows = [[0.0; LANES]; ROWS];
+    for (row, values) in rows.iter_mut().zip(values.as_chunks().0) {
+        *row = *values;
+    }
+    rows
+}
+
 /// The summary of one leaf in the making.
 pub(crate) struct Lanes {
     sum: [f64; LANES],
@@ -107,31 +151,32 @@ impl Lanes {
         negative: 0,
     };
 
-    /// Add a whole group of finite numbers.
+    /// Add a whole group, if all of its numbers and the sums of their squares are finite.
     #[inline(always)]
-    pub(crate) fn add_finite(&mut self, values: &[f64; BUCKETS]) {
-        for row in values.as_chunks::<LANES>().0 {
-            for lane in 0..LANES {
-                let value = row[lane];
-                self.sum[lane] += value;
-                self.squares[lane] += value * value;
-                // Written as comparisons, which are one instruction where `f64::min` is five.
-                self.min[lane] = if value < self.min[lane] { value } else { self.min[lane] };
-                self.max[lane] = if value > self.max[lane] { value } else { self.max[lane] };
-            }
+    pub(crate) fn add_finite(&mut self, values: &[f64; BUCKETS]) -> bool {
+        let rows = in_rows(values);
+        let squares = tree(&squared(&rows), |a, b| a + b);
+        let finite = squares.iter().sum::<f64>() < f64::INFINITY;
+        if finite {
+            self.squares = each(&self.squares, &squares, |a, b| a + b);
+            let sums = tree(&rows, |a, b| a + b);
+            self.sum = each(&self.sum, &sums, |a, b| a + b);
+            // Written as comparisons, which are one instruction where `f64::min` is five.
+            let least = |a, b| if b < a { b } else { a };
+            self.min = each(&self.min, &tree(&rows, least), least);
+            let most = |a, b| if b > a { b } else { a };
+            self.max = each(&self.max, &tree(&rows, most), most);
+            self.count += BUCKETS;
         }
-        self.count += BUCKETS;
+        finite
     }
 
     /// Add the first `count` numbers of a group, and set those to 0 that are not finite.
     pub(crate) fn add_any(&mut self, values: &mut [f64; BUCKETS], count: usize) {
-        for (index, value) in values[..count].iter_mut().enumerate() {
+        for value in &mut values[..count] {
             if value.is_finite() {
-                let lane = index % LANES;
-                self.sum[lane] += *value;
-                self.squares[lane] += *value * *value;
-                self.min[lane] = self.min[lane].min(*value);
-                self.max[lane] = self.max[lane].max(*value);
+                self.min[0] = self.min[0].min(*value);
+                self.max[0] = self.max[0].max(*value);
                 continue;
             }
             self.nan += usize::from(value.is_nan());
@@ -139,6 +184,11 @@ impl Lanes {
             self.negative += usize::from(*value == f64::NEG_INFINITY);
             *value = 0.0;
         }
+        let rows = in_rows(values);
+        let sums = tree(&rows, |a, b| a + b);
+        self.sum = each(&self.sum, &sums, |a, b| a + b);
+        let squares = tree(&squared(&rows), |a, b| a + b);
+        self.squares = each(&self.squares, &squares, |a, b| a + b);
         self.count += count;
     }
 

@@ -50,6 +50,10 @@ const RELEASE: usize = 64 << 10;
 ///         read (a `meta` tensor, a sparse one).
 ///     ValueError: there is no such algorithm.
 #[pyfunction]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the words are Python's documentation, not Rust's"
+)]
 #[pyo3(signature = (
     x, *, algorithm = "xxh3", order_free = false, summary = false, sketch = false, leaves = false
 ))]
@@ -96,7 +100,13 @@ pub fn digest_array<'py>(
 ///
 /// Its memory must be readable for as long as they are used.
 unsafe fn elements_of<'a>(array: &Ndarray<'a>) -> PyResult<Elements<'a>> {
-    let Ndarray { shape, strides, item, swap, .. } = *array;
+    let Ndarray {
+        shape,
+        strides,
+        item,
+        swap,
+        ..
+    } = *array;
     let (before, length) = tensor::extent(shape, strides, item).map_err(CoreError)?;
     // SAFETY: the caller's promise; shape and strides of an array stay inside of its memory.
     let memory = unsafe { memory_at(array.address - before, length) };
@@ -156,7 +166,13 @@ pub fn digest_buffer<'py>(
         leaves,
     };
     let shape = shape.as_deref().unwrap_or_else(|| view.shape());
-    digest(buffer.py(), &elements, dtype.unwrap_or(&format.dtype), shape, wanted)
+    digest(
+        buffer.py(),
+        &elements,
+        dtype.unwrap_or(&format.dtype),
+        shape,
+        wanted,
+    )
 }
 
 /// Digest elements in memory; see `_core.pyi`.

@@ -16,6 +16,7 @@ use crate::values::hexadecimal;
 
 /// Which answers the caller asked for.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a keyword in Python")]
 pub struct Wanted {
     pub algorithm: Algorithm,
     pub order_free: bool,
@@ -26,7 +27,7 @@ pub struct Wanted {
 
 impl Wanted {
     /// The request of an array of this dtype and shape.
-    pub fn of<'a>(&self, dtype: &'a str, shape: &'a [usize]) -> Request<'a> {
+    pub fn of<'a>(self, dtype: &'a str, shape: &'a [usize]) -> Request<'a> {
         Request {
             dtype,
             shape,
@@ -38,7 +39,7 @@ impl Wanted {
     }
 
     /// The size of an array, if it is one leaf of bytes and its digest is all that is wanted.
-    pub fn small(&self, array: &Ndarray<'_>) -> Option<usize> {
+    pub fn small(self, array: &Ndarray<'_>) -> Option<usize> {
         let more = self.order_free || self.summary || self.sketch || self.leaves;
         if more || self.algorithm != Algorithm::Xxh3 {
             return None;
@@ -48,7 +49,7 @@ impl Wanted {
 
     /// The `ArrayDigest` of an array of which only the digest is wanted.
     pub fn plain<'py>(
-        &self,
+        self,
         py: Python<'py>,
         root: &[u8; 32],
         dtype: &str,
@@ -69,7 +70,7 @@ impl Wanted {
         )
     }
 
-    fn scheme<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+    fn scheme<'py>(self, py: Python<'py>) -> Bound<'py, PyAny> {
         let scheme = match self.algorithm {
             Algorithm::Xxh3 => intern!(py, "ato tensor v1"),
             Algorithm::Blake3 => intern!(py, "ato tensor-blake3 v1"),
@@ -79,7 +80,7 @@ impl Wanted {
 
     /// The `ArrayDigest` of what was found.
     pub fn told<'py>(
-        &self,
+        self,
         py: Python<'py>,
         found: &Found,
         dtype: &str,

@@ -88,8 +88,16 @@ impl<'a> Ndarray<'a> {
         // SAFETY: by the caller's promise the fields are there; an array always has a dtype.
         let (array, dtype) = unsafe { (&*fields, &*(*fields).dtype) };
         let (name, item) = named(dtype.number)?;
-        let parts = if matches!(dtype.number, 14 | 15) { 2 } else { 1 };
-        let foreign = if cfg!(target_endian = "big") { b'<' } else { b'>' };
+        let parts = if matches!(dtype.number, 14 | 15) {
+            2
+        } else {
+            1
+        };
+        let foreign = if cfg!(target_endian = "big") {
+            b'<'
+        } else {
+            b'>'
+        };
         let swapped = dtype.byteorder.cast_unsigned() == foreign
             || cfg!(target_endian = "big") && dtype.byteorder.cast_unsigned() == b'=';
         let axes = usize::try_from(array.axes).ok()?;
