@@ -83,8 +83,11 @@ def test_a_composed_config_is_a_scopes_config(conf):
     def own(config):
         config.lr = config.model.lr
 
-    scope.apply(argv=["lr=0.9"])
-    assert scope.config.lr == 0.9
+    try:
+        scope.apply(argv=["lr=0.9"])
+    finally:
+        Scope.initialize_registry()
+    assert config.lr == 0.9
     assert [write.value_text for write in config.history("lr")] == ["0.1", "0.5", "0.9"]
 
 
