@@ -53,6 +53,33 @@ def test_a_config_equals_what_it_was_made_of(mapping):
     assert config.clone() == copy.copy(config) == pickle.loads(pickle.dumps(config)) == mapping
 
 
+class Own(ADict):
+    """A config with a method of its own."""
+
+    def double(self):
+        return 2 * self.a
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles_of_every_protocol_keep_what_a_config_is(protocol):
+    """Class, flags, one object in two places, and an object that leads back to its config."""
+    config = ADict(m={"d": 1}, l=[{"x": 2}], default=5).freeze()
+    again, branch = pickle.loads(pickle.dumps((config, config.m), protocol))
+    assert again == config
+    assert again.m is branch
+    assert (again.frozen, again.l[0].frozen, again.absent) == (True, True, 5)
+    own = pickle.loads(pickle.dumps(Own(a=3), protocol))
+    assert (type(own), own.double()) == (Own, 6)
+    ring = ADict(holder=Holder())
+    ring.holder.config = ring
+    again = pickle.loads(pickle.dumps(ring, protocol))
+    assert again.holder.config is again
+
+
+class Holder:
+    """An object that keeps a config."""
+
+
 def test_mappings_are_converted_wherever_they_stand():
     """Mappings inside lists, tuples and named tuples have attributes too."""
     config = ADict(
