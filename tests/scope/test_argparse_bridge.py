@@ -208,6 +208,27 @@ def test_a_namespace_that_is_given_is_filled_and_read():
     assert scope.config == {"seed": 7, "lr": 2.0, "epochs": 10}
     assert parser_with(LR).parse_args([], namespace=Holder) is Holder
     assert scope.config == {"kept": 1, "lr": 0.1, "epochs": 10}
+    own = ADict(seed=8)
+    assert parser_with(LR).parse_args(["--lr", "3"], namespace=own) is own
+    assert scope.config == {"seed": 8, "lr": 3.0, "epochs": 10}
+
+    class Slots:
+        __slots__ = ("lr",)
+
+    assert parser_with(LR).parse_args([], namespace=Slots()).lr == 0.1
+    assert scope.config == {"epochs": 10}
+
+
+def test_the_very_objects_of_a_list_reach_the_namespace():
+    """A text of a class of its own stays of that class, as argparse has it."""
+
+    class Word(str):
+        __slots__ = ()
+
+    scope = made()
+    found = parser_with(("--name", {}), ("data", {})).parse_args(["--name", Word("a"), Word("bc")])
+    assert (type(found.name), type(found.data)) == (Word, Word)
+    assert scope.config["name", "data"] == ["a", "bc"]
 
 
 def test_a_first_parser_may_leave_the_rest_to_a_second(monkeypatch):

@@ -300,7 +300,7 @@ def _begun(given: Any) -> _Parse:
         number = index
         if given is not None and id(text) in known and (goes_on or len(text) > 1):
             number = known[id(text)]
-        else:
+        elif type(text) is str:  # an object of another class reaches the namespace as it is
             text = "".join([text[:1], text[1:]])
         begun.argv.append(text)
         begun.texts.setdefault(number, text)
@@ -340,7 +340,9 @@ def _run(
     if parse.whole and left:
         return answer, left
     parse.namespace, parse.rest = answer, unknown
-    parse.flags = list(_flags(vars(answer), parse, call))
+    # A namespace of the user's may be anything that has attributes.
+    values = answer if isinstance(answer, Mapping) else getattr(answer, "__dict__", {})
+    parse.flags = list(_flags(values, parse, call))
     _parses[:] = [earlier for earlier in _parses if parse.belongs_to(earlier)] + [parse]
     for scope in scopes:
         scope.apply_anew()
