@@ -173,7 +173,7 @@ fn long(data: &[u8]) -> [u8; DIGEST] {
     let (blocks, rest) = data.split_at((data.len() - 1) / BLOCK * BLOCK);
     for block in blocks.chunks_exact(BLOCK) {
         for (index, stripe) in block.as_chunks::<STRIPE>().0.iter().enumerate() {
-            prefetch(stripe);
+            prefetch(stripe.as_ptr());
             accumulate(&mut sums, stripe, index * 8);
         }
         scramble(&mut sums);
@@ -195,20 +195,20 @@ fn long(data: &[u8]) -> [u8; DIGEST] {
     (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
 }
 
-/// Ask for what comes soon after `stripe`, in the next leaf where this one ends before: leaves are
+/// Ask for what comes soon after `place`, in the next leaf where this one ends before: leaves are
 /// hashed one after the other, and the processor's own prefetching starts anew at every page.
 #[inline(always)]
-fn prefetch(stripe: &[u8; STRIPE]) {
-    #[cfg(target_arch = "x86_64")]
+pub(crate) fn prefetch(place: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let ahead = stripe.as_ptr().wrapping_add(AHEAD).cast();
+        let ahead = place.wrapping_add(AHEAD).cast();
         // SAFETY: SSE is part of x86-64; prefetching from any address, mapped or not, has no effect
         // but on caches.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = stripe;
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = place;
 }
 
 /// Eight numbers, little-endian.

@@ -8,6 +8,7 @@ pub mod encode;
 pub mod error;
 pub mod examine;
 pub mod file;
+mod gather;
 pub mod leaf;
 mod measure;
 mod number;

@@ -32,8 +32,10 @@ const BUFFERS: usize = 1 << 20;
 /// reading neighbouring rows together.
 const WALKERS: usize = 4;
 
-/// Leaves that a buffer holds at most, so that it stays in a processor's second-level cache.
+/// Leaves that a buffer holds at most, so that it stays in a processor's second-level cache, where
+/// neighbouring rows are read together; and where they are not, so that it stays in the first-level one.
 const GATHERED: usize = 32;
+const IN_TURN: usize = 1;
 
 /// BLAKE3's documentation advises threads from 128 KiB on.
 const PARALLEL_BLAKE3: usize = 128 << 10;
@@ -155,13 +157,18 @@ fn contiguous_leaves(bytes: &[u8], digests: &mut [u8]) {
 
 fn strided_leaves(elements: &Elements) -> Vec<u8> {
     let order = leaf_order(elements);
+    let most = if elements.rows().is_some() {
+        GATHERED
+    } else {
+        IN_TURN
+    };
     let mut leaves = vec![0; order.len() * leaf::DIGEST];
     let digests: Vec<Vec<u8>> = if elements.size() < PARALLEL {
-        vec![gathered_leaves(elements, &order, GATHERED)]
+        vec![gathered_leaves(elements, &order, most)]
     } else {
         let walkers = pool::threads().min(WALKERS);
         let share = order.len().div_ceil(walkers);
-        let together = (BUFFERS / (LEAF + PAD) / walkers).min(GATHERED);
+        let together = (BUFFERS / (LEAF + PAD) / walkers).min(most);
         pool::run(|| {
             order
                 .par_chunks(share)

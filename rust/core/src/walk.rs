@@ -1,7 +1,7 @@
 //! Reading the elements of an array in C order, whatever its strides, a block at a time.
 
-use crate::Error;
 use crate::leaf::LEAF;
+use crate::{Error, gather};
 
 /// Source columns that are read together where neighbours in memory belong to different rows. More
 /// would be evicted before the next row uses them: columns that lie a power of two apart share one
@@ -370,20 +370,15 @@ impl<'a> Elements<'a> {
 /// Every `stride` bytes of `memory`, `N` bytes.
 fn copy_strided<const N: usize>(memory: &[u8], start: usize, stride: isize, run: &mut [u8]) {
     let (run, _) = run.as_chunks_mut::<N>();
-    let (mut rest, mut at) = (run, start);
-    let step = stride.cast_unsigned();
     if stride >= N.cast_signed() {
-        // Whole strides can be cut off without asking for each one whether it is inside; behind
-        // the last element memory may end before the stride does.
-        let many = rest.len().saturating_sub(1);
-        let (most, last) = rest.split_at_mut(many);
-        let strides = memory[start..start + many * step].chunks_exact(step);
-        for (element, source) in most.iter_mut().zip(strides) {
-            element.copy_from_slice(&source[..N]);
-        }
-        (rest, at) = (last, start + many * step);
+        // So that it is not asked for each element whether it is inside.
+        let step = stride.cast_unsigned();
+        let length = run.len().saturating_sub(1) * step + N;
+        gather::copy(&memory[start..start + length], step, run);
+        return;
     }
-    for element in rest {
+    let mut at = start;
+    for element in run {
         element.copy_from_slice(&memory[at..at.wrapping_add(N)]);
         at = at.wrapping_add_signed(stride);
     }

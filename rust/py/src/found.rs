@@ -70,7 +70,7 @@ impl Wanted {
         )
     }
 
-    fn scheme<'py>(self, py: Python<'py>) -> Bound<'py, PyAny> {
+    fn scheme(self, py: Python<'_>) -> Bound<'_, PyAny> {
         let scheme = match self.algorithm {
             Algorithm::Xxh3 => intern!(py, "ato tensor v1"),
             Algorithm::Blake3 => intern!(py, "ato tensor-blake3 v1"),
@@ -145,10 +145,9 @@ fn array_digest<'py, const N: usize>(
     let class = CLASS.import(py, "ato.fingerprints.types", "ArrayDigest")?;
     // SAFETY: the class is a subclass of tuple without slots of its own, whose instances are
     // allocated with their number of items; the result is a new reference, or null with an error set.
-    let made = unsafe {
-        let made = ffi::PyType_GenericAlloc(class.as_type_ptr(), N.cast_signed());
-        Bound::from_owned_ptr_or_err(py, made)?
-    };
+    let made = unsafe { ffi::PyType_GenericAlloc(class.as_type_ptr(), N.cast_signed()) };
+    // SAFETY: the reference is this function's own, or null.
+    let made = unsafe { Bound::from_owned_ptr_or_err(py, made)? };
     for (index, field) in (0..).zip(fields) {
         // SAFETY: the tuple was just made, is known to nobody else, and has `N` items; each is set
         // once, with a reference that is given away.

@@ -1,4 +1,4 @@
-//! What a NumPy array says of its memory, read where NumPy keeps it.
+//! What an array of NumPy's says of its memory, read where NumPy keeps it.
 //!
 //! The buffer protocol costs 0.2 µs an array and Python's attributes more than 1 µs, where 1 KB is
 //! digested in 0.1 µs. The first fields of an array and of a dtype are part of NumPy's binary
@@ -7,7 +7,7 @@
 //! that; else, arrays are read by the buffer protocol.
 
 use std::os::raw::{c_char, c_int};
-use std::slice;
+use std::{ptr, slice};
 
 use pyo3::ffi;
 use pyo3::intern;
@@ -85,8 +85,10 @@ impl<'a> Ndarray<'a> {
     /// `value` must be an instance of `numpy.ndarray`, laid out as `ArrayFields` says.
     unsafe fn fields(value: &'a Bound<'_, PyAny>) -> Option<Self> {
         let fields = value.as_ptr().cast::<ArrayFields>();
-        // SAFETY: by the caller's promise the fields are there; an array always has a dtype.
-        let (array, dtype) = unsafe { (&*fields, &*(*fields).dtype) };
+        // SAFETY: by the caller's promise the fields are there.
+        let array = unsafe { &*fields };
+        // SAFETY: an array always has a dtype.
+        let dtype = unsafe { &*array.dtype };
         let (name, item) = named(dtype.number)?;
         let parts = if matches!(dtype.number, 14 | 15) {
             2
@@ -104,13 +106,10 @@ impl<'a> Ndarray<'a> {
         let (shape, strides): (&[usize], &[isize]) = if axes == 0 {
             (&[], &[])
         } else {
-            // SAFETY: NumPy keeps as many sizes and strides as there are axes; no size is negative.
-            unsafe {
-                (
-                    slice::from_raw_parts(array.shape.cast(), axes),
-                    slice::from_raw_parts(array.strides, axes),
-                )
-            }
+            // SAFETY: NumPy keeps as many sizes as there are axes; none is negative.
+            let shape = unsafe { slice::from_raw_parts(array.shape.cast(), axes) };
+            // SAFETY: and as many strides.
+            (shape, unsafe { slice::from_raw_parts(array.strides, axes) })
         };
         Some(Self {
             address: array.data as usize,
@@ -176,19 +175,20 @@ fn agrees(numpy: &Bound<'_, PyAny>, class: &Bound<'_, PyType>) -> PyResult<bool>
         if !array.get_type().is(class) || array.get_type().getattr("__basicsize__")?.lt(88)? {
             return Ok(false);
         }
-        let told = array.getattr("__array_interface__")?;
-        let address: (usize, bool) = told.get_item("data")?.extract()?;
+        let interface = array.getattr("__array_interface__")?;
+        let address: (usize, bool) = interface.get_item("data")?.extract()?;
         let shape: Vec<usize> = array.getattr("shape")?.extract()?;
         let strides: Vec<isize> = array.getattr("strides")?.extract()?;
         let name: String = array.getattr("dtype")?.getattr("name")?.extract()?;
         let number: c_int = array.getattr("dtype")?.getattr("num")?.extract()?;
         let fields = array.as_ptr().cast::<ArrayFields>();
-        // SAFETY: an object of this size has as many bytes; pointers among them are not followed
-        // before they agree with what NumPy says. A byte order other than native agrees by `swap`.
-        let (data, axes, dtype) = unsafe { ((*fields).data, (*fields).axes, (*fields).dtype) };
+        // SAFETY: an object of this size has as many bytes, and any bits are values of these types.
+        // Its pointers are not followed before they agree with what NumPy says.
+        let told = unsafe { &*fields };
+        let (data, axes, dtype) = (told.data, told.axes, told.dtype);
         if data as usize != address.0
             || usize::try_from(axes).ok() != Some(shape.len())
-            || dtype as usize != array.getattr("dtype")?.as_ptr() as usize
+            || !ptr::eq(dtype.cast(), array.getattr("dtype")?.as_ptr())
         {
             return Ok(false);
         }
