@@ -1,7 +1,8 @@
 """`python -m benches [GROUP …]`: every speed claim as a ratio, measured side by side.
 
 Each group runs in a process of its own, some bound to one processor, which makes libraries use one
-thread. Groups: `one` and `several` (arrays on one thread and on all), `values`, `calls`, `config`
+thread. Groups: `one` and `several` (arrays on one thread and on all), `values`, `calls`, `code`,
+`config`
 (beside other config libraries), `rivals` (the package ato 2.2.1).
 """
 
@@ -23,10 +24,11 @@ GROUPS = {
     "several": "arrays",
     "values": "values",
     "calls": "calls",
+    "code": "code",
     "config": "configs",
     "rivals": "rivals",
 }
-ONE_PROCESSOR = frozenset({"one", "values", "calls", "config", "rivals"})
+ONE_PROCESSOR = frozenset({"one", "values", "calls", "code", "config", "rivals"})
 
 
 def main(arguments: list[str]) -> int:

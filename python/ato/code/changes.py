@@ -82,7 +82,7 @@ def kind_of_change(
         trees = [ast.parse(unit.normalised) for unit in (before, after)]
     except (SyntaxError, RecursionError):
         return "logic"  # it is not written in a way that this Python reads
-    kinds = _differences(*trees)
+    kinds = _differences(trees[0], trees[1])
     if kinds <= {"constant"}:
         return "constant"
     if kinds <= {"import"}:

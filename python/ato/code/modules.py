@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import sys
 from pathlib import Path
@@ -46,9 +47,9 @@ class Module:
         self.path = path
         self.package = package
 
-    @property
+    @functools.cached_property
     def source(self) -> Source | None:
-        """The file's text as it was first seen."""
+        """The file's text as it was first seen; asked of the file once in a walk."""
         if self.path is None or self.path.endswith(_COMPILED):
             return None
         return source_of_file(self.path)

@@ -174,10 +174,11 @@ def _editable_target(info: Path) -> str | None:
 
 
 def _path_of_url(url: str) -> str:
-    from urllib.parse import urlparse  # slow to import, and seldom needed
-    from urllib.request import url2pathname
+    from urllib.parse import unquote, urlparse  # slow to import, and seldom needed
 
-    return url2pathname(urlparse(url).path)
+    path = unquote(urlparse(url).path)
+    # `file:///C:/code` has a slash in front of the drive.
+    return path.removeprefix("/") if os.name == "nt" else path
 
 
 def _pth_folders(folder: str) -> Iterator[str]:
