@@ -24,6 +24,7 @@ def copy_of(node: Branch, memo: dict[int, Any], *, deep: bool) -> Any:
     history = None if state.history is None else copy.deepcopy(state.history, memo)
     new = State(state.prefix, history, state.auto)
     new.default, new.listed = state.default, state.listed
+    new.notes = None if state.notes is None else dict(state.notes)
     set_state(copied, new)
     for key, value in dict.items(node):
         if isinstance(value, Branch):
@@ -43,8 +44,9 @@ def reduced(node: Branch) -> tuple[Any, ...]:
     # report their own leaves when their turn comes.
     if not reads_are_quiet():
         report_own(state, content, watched(state))
-    if state.frozen or state.auto or state.listed or state.default is not MISSING:
-        flags = (state.frozen, state.auto, state.listed, state.default)
+    special = state.frozen or state.auto or state.listed or state.default is not MISSING
+    if special or state.notes is not None:
+        flags = (state.frozen, state.auto, state.listed, state.default, state.notes)
         return blank, (type(node),), (content, state.prefix, state.history, *flags)
     if state.history is not None:
         return blank, (type(node),), (content, state.prefix, state.history)
@@ -55,6 +57,6 @@ def restore(node: Branch, pickled: tuple[Any, ...]) -> None:
     """Put a node together from what `reduced` gave."""
     state = State(pickled[1], pickled[2] if len(pickled) > 2 else None)
     if len(pickled) > 3:
-        state.frozen, state.auto, state.listed, state.default = pickled[3:]
+        state.frozen, state.auto, state.listed, state.default, state.notes = pickled[3:]
     set_state(node, state)
     dict.update(node, pickled[0])

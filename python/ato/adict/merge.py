@@ -59,7 +59,7 @@ def _apply(
 
 def _set(node: Branch, values: dict[Any, Any]) -> None:
     state = state_of(node)
-    if state.history is not None or state.pending is not None:
+    if state.history is not None or state.pending is not None or state.notes is not None:
         for key, value in values.items():
             node[key] = value
         return

@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ato.adict.state import FOR_GOOD, Branch, State, get_or, get_raw, set_raw, state_of
+from ato.adict.state import FOR_GOOD, NOTES, Branch, State, get_or, get_raw, set_raw, state_of
 from ato.adict.structure import plain
 from ato.adict.tree import adopted, build, detach, place, recorded_leaves
 from ato.events import current_frame, note_read, quiet_reads, reads_are_quiet
@@ -30,6 +30,7 @@ __all__ = [
     "attached",
     "frozen_error",
     "handed_out",
+    "has_note",
     "join",
     "pairs",
     "record_branch",
@@ -84,7 +85,7 @@ class Node(Branch):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of `key`, or `default` (not the config's own) where there is none."""
-        if dict.__contains__(self, key):
+        if dict.__contains__(self, key) or has_note(self, key):
             return self[key]
         _report_absent(self, key)
         return default
@@ -97,6 +98,8 @@ class Node(Branch):
                 state = state_of(self)
                 state.reads.add(key)
                 _report(state, key, value)
+        elif has_note(self, key):
+            found = True
         else:
             _report_absent(self, key)
         return found
@@ -149,6 +152,9 @@ class Node(Branch):
             if target is not self:
                 target[key] = value
                 return
+        if state.notes is not None and key in NOTES:
+            state.notes[key] = value
+            return
         history = state.history
         if history is None:
             if type(value) not in PLAIN:
@@ -176,9 +182,11 @@ class Node(Branch):
         for name in keys:
             if state.frozen:
                 raise frozen_error(state, name)
-            if not dict.__contains__(self, name):
+            if not dict.__contains__(self, name) and not has_note(self, name):
                 raise unknown_key(self, name)
         for name in keys:
+            if state.notes is not None and state.notes.pop(name, MISSING) is not MISSING:
+                continue
             old = dict.pop(self, name)
             if state.history is not None:
                 record_branch(state.history, dotted(state.prefix, name), MISSING, old, {})
@@ -295,7 +303,29 @@ def _report_leaves(node: Branch, seen: bool) -> None:
 # -------------------------------------------------------------------- missing keys
 
 
+# The notes that a trained function computes by.
+_ACTING = frozenset({"__num_halved__", "__budget__"})
+
+
+def has_note(node: Branch, key: object) -> bool:
+    """Whether a search wrote this note on a config."""
+    notes = state_of(node).notes
+    return notes is not None and key in notes
+
+
+def _noted(notes: dict[str, Any], key: str) -> Any:
+    value = notes[key]
+    if key in _ACTING and current_frame() is not None:
+        # No part of the config, and still what the call went by: a trial that trains longer has
+        # another result for that reason.
+        note_read(key, value, value_hex)
+    return value
+
+
 def _missing_attribute(node: Node, name: str) -> Any:
+    notes = state_of(node).notes
+    if notes is not None and name in notes:
+        return _noted(notes, name)
     if type(node) is not Branch.branch_class and hasattr(type(node), name):
         return _get_attribute(node, name)  # a subclass has methods of its own
     if name.startswith("_"):
@@ -306,6 +336,8 @@ def _missing_attribute(node: Node, name: str) -> Any:
 
 def _missing(node: Node, key: Any) -> Any:
     state = state_of(node)
+    if state.notes is not None and key in state.notes:
+        return _noted(state.notes, key)
     if state.default is not MISSING:
         if not callable(state.default):
             return state.default

@@ -9,6 +9,7 @@ from ato.provenance import MISSING, History
 __all__ = [
     "DEFROSTABLE",
     "FOR_GOOD",
+    "NOTES",
     "Branch",
     "State",
     "get_or",
@@ -19,6 +20,11 @@ __all__ = [
 ]
 
 DEFROSTABLE, FOR_GOOD = 1, 2
+
+# What a search writes on the config of a trial. There they are read and written like keys and are
+# none: they stand in the node's state, so that no hash, snapshot, comparison or iteration meets
+# them. In other configs these are keys like all others.
+NOTES = frozenset({"__metric__", "__num_halved__", "__budget__", "__trial__", "__checkpoint__"})
 
 get_raw = dict.__getitem__
 set_raw = dict.__setitem__
@@ -31,10 +37,20 @@ class State:
     `prefix` is its dotted path from the root, `reads` the keys that were read here (those of
     branches do not count), `pending` the parent and key to which an auto node is attached when it
     is first written to. A `listed` node stands inside a list: the list is the leaf, and was read on
-    the way here.
+    the way here. `notes` are those of `NOTES` that a search wrote; `None` where no search does.
     """
 
-    __slots__ = ("auto", "default", "frozen", "history", "listed", "pending", "prefix", "reads")
+    __slots__ = (
+        "auto",
+        "default",
+        "frozen",
+        "history",
+        "listed",
+        "notes",
+        "pending",
+        "prefix",
+        "reads",
+    )
 
     def __init__(self, prefix: str, history: History | None, auto: bool = False) -> None:
         self.prefix = prefix
@@ -45,6 +61,7 @@ class State:
         self.listed = False
         self.default: Any = MISSING
         self.pending: tuple[Branch, Any] | None = None
+        self.notes: dict[str, Any] | None = None
 
 
 class Branch(dict[Any, Any]):
