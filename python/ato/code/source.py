@@ -83,7 +83,8 @@ class Source:
             return None
         compiled = None if trusted else self._digests()
         if compiled is None:
-            return definitions.definitions[places[0]]
+            found = [definitions.definitions[place] for place in places]
+            return found[0] if len(found) == 1 else _at_columns(code, found)
         digests = compiled.get(f"{name}:{code.co_firstlineno}", [])
         digest = digest_code(code)
         if digest not in digests:
@@ -193,6 +194,22 @@ def _from_memory(path: str, namespace: dict[str, Any] | None) -> list[Source]:
     if not known or known[-1].text != text:
         known.append(Source(path, text, None))
     return known
+
+
+def _at_columns(code: CodeType, found: list[Definition]) -> Definition:
+    """Of several lambdas of one line the one inside of which the code stands; else the first."""
+    columns = [
+        start
+        for line, _, start, end in code.co_positions()
+        if line == code.co_firstlineno and start is not None and end is not None and end > start
+    ]
+    for definition in found:
+        last = definition.end_column if len(set(definition.spans[0])) == 1 else None
+        if definition.column is not None and all(
+            definition.column <= column and (last is None or column < last) for column in columns
+        ):
+            return definition
+    return found[0]
 
 
 def _unwrapped(fn: Any) -> Any:
