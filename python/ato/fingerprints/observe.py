@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ato._core import digest_value
 from ato.events import Leaf
 from ato.exceptions import FingerprintError
-from ato.fingerprints.arrays import digest_array
+from ato.fingerprints.arrays import _refuse_unreadable, digest_array
 from ato.fingerprints.code_values import is_own, qualified_name
 from ato.fingerprints.values import (
     SCHEME,
@@ -34,6 +34,7 @@ _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _NUMBERS = frozenset("biufc")  # kinds of NumPy's scalars
 _TEXT_LENGTH = 80
 _SUMMARY_BYTES = 64 * 2**20  # beyond this, looking closer costs more than it tells
+_SMALL_BYTES = 64 * 2**10  # up to this, a tensor on a device is copied and looked at closely
 _DEPTH = 100  # levels that are opened by path; what lies deeper is fingerprinted as one leaf
 _NO_PROJECT = sys.stdlib_module_names | {"ato", "numpy", "torch"}
 
@@ -72,6 +73,7 @@ def observe(value: object, path: str, *, limit: int = 64, sketch: bool = True) -
         return tuple.__new__(Observation, ({path: _scalar(value, cls)}, [], []))
     watch = _Watch(sketch)
     watch.expand(value, path, limit)
+    watch.read_devices()
     return Observation(watch.leaves, watch.gaps, watch.code)
 
 
@@ -101,6 +103,7 @@ class _Watch:
         self._known: set[int] = set()
         self._open: list[int] = []
         self._unseen: list[str] = []
+        self._on_device: dict[str, Any] = {}
         self._whole_value: object = None
 
     def expand(self, value: Any, path: str, budget: int) -> int:
@@ -214,6 +217,11 @@ class _Watch:
     def _array(self, value: Any, cls: type, path: str) -> None:
         """Add an array or tensor, by its digest if it is no more than its elements."""
         if is_array(value):
+            if _is_on_device(value):
+                _refuse_unreadable(sys.modules["torch"], value)
+                self._on_device[path] = value
+                self.leaves[path] = Leaf("", cls.__name__)  # its place among the others
+                return
             closely = value.nbytes <= _SUMMARY_BYTES
             digest = digest_array(
                 value, summary=closely, order_free=closely, sketch=closely and self._sketch
@@ -226,6 +234,26 @@ class _Watch:
         dtype = str(value.dtype).removeprefix("torch.")
         shape = None if getattr(value, "is_nested", False) else tuple(value.shape)
         self.leaves[path] = self.leaves[path]._replace(dtype=dtype, shape=shape)
+
+    def read_devices(self) -> None:
+        """Digest the tensors that lie on devices, all of them at once: each wait costs a step time."""
+        if not self._on_device:
+            return
+        from ato.fingerprints import cuda  # it imports torch, which is there
+
+        try:
+            few = {p: x for p, x in self._on_device.items() if x.nbytes <= _SMALL_BYTES}
+            for (path, x), copy in zip(few.items(), cuda.on_host(list(few.values())), strict=True):
+                self._array(copy, type(x), path)
+            many = {p: x for p, x in self._on_device.items() if p not in few}
+            digests = cuda.digest_tensors(list(many.values()))
+            for (path, x), digest in zip(many.items(), digests, strict=True):
+                self.leaves[path] = Leaf(digest.hex, type(x).__name__, digest.dtype, digest.shape)
+        except Exception as error:  # noqa: BLE001 (a device that failed fails the run by itself)
+            for path in self._on_device:
+                if not self.leaves[path].fingerprint:
+                    del self.leaves[path]
+                    self.gaps.append(f"{path}: {_reason(error)}")
 
     def _close_gaps(self, path: str) -> None:
         """Say what could not be seen inside the leaf that was added last."""
@@ -255,6 +283,10 @@ class _Watch:
 @lru_cache(4096)
 def _may_be_own(module: str) -> bool:
     return module.partition(".")[0] not in _NO_PROJECT
+
+
+def _is_on_device(value: Any) -> bool:
+    return getattr(value, "is_cuda", False) is True
 
 
 def _open(value: Any, plan: Plan, path: str) -> _Opened | None:
