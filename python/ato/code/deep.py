@@ -72,7 +72,7 @@ def module_body(module: ModuleType) -> CodeFingerprint | None:
     walk = _walk(None)
     home = walk.modules.of_namespace(vars(module), path)
     definitions = source.definitions
-    root = walk.static(home, source, definitions.definitions[definitions.module])
+    root = walk.placing.static(home, source, definitions.definitions[definitions.module])
     walk.finish()
     return _describe(walk, root.key)
 

@@ -45,7 +45,7 @@ class Names:
         if binding.value is not None and (not binding.definitions or binding.assigned):
             # What a script's own statements bound is their result, and no part of them.
             itself = node.key == (module.name, name)
-            held = self.walk.value(module, name, hold=node.kind != "module" and not itself)
+            held = self.walk.values.named(module, name, hold=node.kind != "module" and not itself)
             if held is not node:
                 node.link(f"{label} as bound", held, at_call)
         if isinstance(value, ModuleType):
@@ -79,7 +79,7 @@ class Names:
         if source is not None and source.definitions is not None:
             for index in definitions:
                 definition = source.definitions.definitions[index]
-                node.link(label, self.walk.static(module, source, definition), at_call)
+                node.link(label, self.walk.placing.static(module, source, definition), at_call)
 
     def _is_unbound(self, module: Module, name: str) -> bool:
         definitions = module.definitions
@@ -116,7 +116,7 @@ class Names:
         if isinstance(value, (FunctionType, type, MethodType)) or is_builtin(value):
             self.walk.reach(node, label, value, at_call)
         else:
-            node.link(label, self.walk.value(module, name), at_call)
+            node.link(label, self.walk.values.named(module, name), at_call)
 
     def follow_import(
         self,
@@ -198,8 +198,8 @@ class Names:
             line = self.walk.receiver.__mro__
         for owner in line:
             value = vars(owner).get(mangled(class_name, attribute), MISSING)
-            home = self.walk.module_of_class(owner)
-            if home is None or self.walk.origin_of_class(home, owner) != "project":
+            home = self.walk.classes.module_of(owner)
+            if home is None or self.walk.classes.origin_of(home, owner) != "project":
                 if value is MISSING:
                     continue
                 self.walk.external(node, owner.__module__)
@@ -209,7 +209,7 @@ class Names:
             if value is MISSING and stated is None:
                 continue
             if stated is not None and stated[1].kind == "value":
-                node.link(label, self.walk.attribute(home, *stated, owner, value))
+                node.link(label, self.walk.classes.attribute(home, *stated, owner, value))
             elif stated is not None or has_source(value):
                 self.walk.reach(node, label, value)
             return
@@ -224,7 +224,7 @@ class Names:
         for name in (qualified, f"{qualified.rpartition('.')[0]}.__init__"):
             found = [definition for definition in definitions if definition.name == name]
             for definition in found:
-                node.link(label, self.walk.static(module, source, definition))
+                node.link(label, self.walk.placing.static(module, source, definition))
             if found:
                 return
 
