@@ -9,6 +9,7 @@ from ato.fingerprints.types import ArrayDigest
 
 __all__ = [
     "digest_array",
+    "digest_arrays",
     "digest_buffer",
     "digest_bytecode",
     "digest_file",
@@ -68,6 +69,17 @@ def digest_array(
     leaves: bool = False,
 ) -> ArrayDigest:
     """Digest the dtype, shape and elements of a NumPy array or torch tensor; `help()` says more."""
+
+def digest_arrays(
+    arrays: Sequence[Any],
+    *,
+    algorithm: Literal["xxh3", "blake3"] = "xxh3",
+    order_free: bool = False,
+    summary: bool = False,
+    sketch: bool = False,
+    leaves: bool = False,
+) -> list[ArrayDigest]:
+    """What `digest_array` gives for each, with all threads at work on all arrays at once."""
 
 def digest_buffer(
     buffer: object,

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from collections import OrderedDict
 
 import ml_dtypes
 import numpy as np
@@ -16,8 +17,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ato._core import digest_buffer
 from ato.exceptions import UnsupportedValueError
-from ato.fingerprints import digest_array, fingerprint
+from ato.fingerprints import digest_array, digest_arrays, fingerprint, value_hex
+from ato.fingerprints.values import digest
 from reference_encoder import leaves, tensor_digest
 
 NUMPY_DTYPES = "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 complex64 complex128"
@@ -203,6 +206,80 @@ def test_a_summary_is_given_where_asked_for() -> None:
     assert digest_array(torch.from_numpy(x).bfloat16(), summary=True).summary == summary
     assert digest_array(np.array(["a"]), summary=True).summary is None
     assert digest_array(x).summary is None
+
+
+LISTED = {
+    "small": lambda: np.arange(3.0),
+    "large": lambda: np.arange(400_000.0).reshape(1000, 400),
+    "turned": lambda: np.arange(400_000.0).reshape(1000, 400).T,
+    "swapped": lambda: np.arange(300.0).astype(">f4")[::-2],
+    "no axes": lambda: np.array(2j),
+    "empty": lambda: np.zeros((3, 0), np.int8),
+    "dates": lambda: np.array(["2024-01-01"], "M8[D]"),
+    "strings": lambda: np.array(["a", "bc"]),
+    "subclass": lambda: np.ma.masked_array([1, 2]),
+    "tensor": lambda: torch.arange(300_000.0).reshape(500, 600).T,
+    "parameter": lambda: torch.nn.Parameter(torch.ones(3)),
+    "conjugate": lambda: torch.tensor([1 + 2j]).conj(),
+    "half": lambda: torch.ones(5, dtype=torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("asked", [{}, {"order_free": True, "summary": True, "sketch": True}])
+def test_many_arrays_have_the_digests_that_each_has_alone(asked: dict[str, bool]) -> None:
+    """A list is answered in its order, whatever kinds of arrays are in it."""
+    xs = [make() for make in LISTED.values()]
+    for algorithm in ("xxh3", "blake3"):
+        found = digest_arrays(xs, algorithm=algorithm, leaves=True, **asked)
+        for x, together in zip(xs, found, strict=True):
+            alone = digest_array(x, algorithm=algorithm, leaves=True, **asked)
+            assert together[:5] == alone[:5]
+            assert together[6:] == alone[6:]
+            assert (together.order_free is None) is (not asked)
+    assert digest_arrays([]) == []
+
+
+def test_a_list_with_what_cannot_be_digested_is_refused() -> None:
+    """The error is that of the one array, and of the first."""
+    freed = torch.ones(8)[2:]
+    freed.untyped_storage().resize_(0)
+    for wrong in ("text", np.array([object()]), torch.eye(2).to_sparse(), freed):
+        with pytest.raises(UnsupportedValueError):
+            digest_arrays([np.ones(3), wrong, np.ones(300_000)])
+    with pytest.raises(ValueError, match="md5"):
+        digest_arrays([], algorithm="md5")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="md5"):
+        digest_array(np.ones(3), algorithm="md5")  # type: ignore[arg-type]
+
+
+def test_a_state_dict_has_the_fingerprint_that_its_items_have_one_by_one() -> None:
+    """Arrays that are digested together count as they do alone, nested in any way."""
+    arrays = {name: make() for name, make in LISTED.items()}
+    hidden = {"all": {name: [x] for name, x in arrays.items()}}  # too deep to be found beforehand
+    for shown in (arrays, list(arrays.values()), tuple(arrays.values()), OrderedDict(arrays)):
+        copies = [x.copy() if isinstance(x, np.ndarray) else x.clone() for x in arrays.values()]
+        plain = {
+            dict: lambda: dict(zip(arrays, copies, strict=True)),
+            list: lambda: copies,
+            tuple: lambda: tuple(copies),
+            OrderedDict: lambda: OrderedDict(zip(arrays, copies, strict=True)),
+        }[type(shown)]()
+        assert fingerprint(shown) == fingerprint(plain)
+        assert fingerprint(shown).hex == digest(shown)
+        assert fingerprint({"model": shown}).hex == digest({"model": shown})
+    assert value_hex(hidden) == digest(hidden)
+
+
+@pytest.mark.parametrize("dtype", NUMPY_DTYPES.split())
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_arrays_read_in_place_have_the_digest_of_their_buffer(dtype: str, order: str) -> None:
+    """What NumPy keeps of an array says the same as the buffer that it exports."""
+    x = np.random.default_rng(0).integers(0, 2, (50, 7, 64), np.uint8).astype(dtype)
+    x = x.astype(x.dtype.newbyteorder(order))
+    for view in (x, x.T, x[::-1, 3], x[7:7], x[:, :1], x[:1].reshape(-1), x[3, ::2, ::-3]):
+        asked = {"leaves": True, "summary": True, "order_free": True, "sketch": True}
+        assert digest_array(view, **asked)[:4] == digest_buffer(view, **asked)[:4]
+        assert digest_array(view).hex == digest_buffer(view).hex
 
 
 def test_algorithms_have_schemes_of_their_own() -> None:

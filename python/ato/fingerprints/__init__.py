@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ato.fingerprints.arrays import ArrayDigest, digest_array
+from ato.fingerprints.arrays import ArrayDigest, digest_array, digest_arrays
+from ato.fingerprints.batch import Batch
 from ato.fingerprints.files import fingerprint_file
 from ato.fingerprints.observe import Observation, observe
 from ato.fingerprints.sketches import Sketch, relative_distance
@@ -22,6 +23,7 @@ __all__ = [
     "Observation",
     "Sketch",
     "digest_array",
+    "digest_arrays",
     "fingerprint",
     "fingerprint_file",
     "observe",
@@ -51,6 +53,9 @@ def fingerprint(obj: Any, *, algorithm: Literal["xxh3", "blake3"] = "xxh3") -> F
     if type(obj) not in _PLAIN and is_array(obj):
         found = digest_array(obj, algorithm=algorithm)
         return Fingerprint(found.hex, found.scheme)
+    if isinstance(obj, (dict, list, tuple)):
+        batch = Batch(obj)
+        return Fingerprint(digest(obj, batch.hexes), SCHEME)
     return Fingerprint(digest(obj), SCHEME)
 
 

@@ -10,11 +10,11 @@ import sys
 from functools import lru_cache
 from typing import Any, Literal
 
-from ato._core import digest_array, digest_buffer, digest_memory
+from ato._core import digest_array, digest_arrays, digest_buffer, digest_memory
 from ato.exceptions import UnsupportedValueError
 from ato.fingerprints.types import ArrayDigest
 
-__all__ = ["ArrayDigest", "array_hex", "digest_array", "digest_other"]
+__all__ = ["ArrayDigest", "array_hex", "digest_array", "digest_arrays", "digest_other", "memory_of"]
 
 Algorithm = Literal["xxh3", "blake3"]
 
@@ -97,32 +97,55 @@ def _digest_storage(
     torch: Any, x: Any, algorithm: Algorithm, wanted: dict[str, bool]
 ) -> ArrayDigest:
     _refuse_unreadable(torch, x)
-    if x.is_conj() or x.is_neg():
-        x = x.detach().resolve_conj().resolve_neg()
-    if not x.is_cpu:
-        x = x.detach().cpu()
-    dtype = str(x.dtype).removeprefix("torch.")
-    storage = x.untyped_storage()
-    item = x.element_size()
     try:
-        return digest_memory(
-            storage.data_ptr(),
-            storage.nbytes(),
-            x.storage_offset(),
-            dtype,
-            item,
-            item // 2 if x.is_complex() else item,
-            tuple(x.shape),
-            x.stride(),
-            algorithm=algorithm,
-            **wanted,
-        )
+        *memory, _keep = _storage(torch, x)
+        read: Any = digest_memory  # which of its arguments the list holds, mypy cannot count
+        found: ArrayDigest = read(*memory, algorithm=algorithm, **wanted)
+        return found
     except (RuntimeError, ValueError) as error:
         # Zero tensors and freed storages look like others until they are read.
         raise UnsupportedValueError(
             f"cannot fingerprint a <{type(x).__qualname__}> without readable memory ({error}); "
             "pass a tensor that holds its elements"
         ) from error
+
+
+def memory_of(x: Any) -> tuple[Any, ...] | None:
+    """For `digest_arrays`: where a plain torch tensor lies; `None` for what `digest_other` takes."""
+    torch = sys.modules.get("torch")
+    if torch is None or type(x) not in (torch.Tensor, torch.nn.Parameter):
+        return None
+    try:
+        _refuse_unreadable(torch, x)
+        return _storage(torch, x)
+    except (RuntimeError, UnsupportedValueError):
+        return None  # it is refused when its turn comes
+
+
+def _storage(torch: Any, x: Any) -> tuple[Any, ...]:
+    """The arguments of `digest_memory`, and the tensor that holds the memory."""
+    if x.is_conj() or x.is_neg():
+        x = x.detach().resolve_conj().resolve_neg()
+    if not x.is_cpu:
+        x = x.detach().cpu()
+    storage = x.untyped_storage()
+    item = x.element_size()
+    return (
+        storage.data_ptr(),
+        storage.nbytes(),
+        x.storage_offset(),
+        _dtype_name(x.dtype),
+        item,
+        item // 2 if x.is_complex() else item,
+        x.shape,
+        x.stride(),
+        x,
+    )
+
+
+@lru_cache(64)
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _refuse_unreadable(torch: Any, x: Any) -> None:

@@ -321,17 +321,25 @@ def register(name: str, handler: str | Callable[[Any], Reduced]) -> None:
     cast("Any", plan_for).cache_clear()
 
 
-def digest(obj: object) -> str:
+def digest(obj: object, arrays: Mapping[int, str] | None = None) -> str:
     """Fingerprint a value that is no array; the code of a class is looked up once for all instances.
+
+    `arrays` has the digests of plain arrays inside it, by `id`, where those are known already.
 
     Raises:
         UnsupportedValueError, DepthError: see `ato.fingerprint`.
     """
+
+    def known(part: object) -> Reduced:
+        found = arrays.get(id(part)) if arrays else None
+        return reduce(part) if found is None else ("array", found)
+
+    take_apart = known if arrays else reduce
     if type(obj) in _SCALARS or hasattr(_walk, "code"):
-        return digest_value(obj, SCHEME, reduce)
+        return digest_value(obj, SCHEME, take_apart)
     _walk.code = {}
     try:
-        return digest_value(obj, SCHEME, reduce)
+        return digest_value(obj, SCHEME, take_apart)
     finally:
         del _walk.code
 

@@ -82,6 +82,18 @@ pub fn examine(elements: &Elements, request: &Request) -> Found {
     }
 }
 
+/// Answer many requests, with one call of all threads.
+#[must_use]
+pub fn examine_many(requests: &[(Elements, Request)]) -> Vec<Found> {
+    let one = |(elements, request): &(Elements, Request)| examine(elements, request);
+    let sizes = requests.iter().map(|(elements, _)| elements.size());
+    if sizes.fold(0, usize::saturating_add) < PARALLEL {
+        return requests.iter().map(one).collect();
+    }
+    // The large ones among them are shared in turn.
+    pool::run(|| requests.par_iter().map(one).collect())
+}
+
 /// Walk contiguous bytes once, leaf by leaf: digest it, measure it, and digest the rows that end in it.
 fn contiguous(
     bytes: &[u8],

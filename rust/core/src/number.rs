@@ -167,8 +167,8 @@ mod tests {
         let cases = [
             (0x3c00, 1.0),
             (0xc000, -2.0),
-            (0x0001, 2f64.powi(-24)),
-            (0x83ff, -1023.0 * 2f64.powi(-24)),
+            (0x0001, power_of_two(-24)),
+            (0x83ff, -1023.0 * power_of_two(-24)),
             (0x8000, -0.0),
             (0x7bff, 65504.0),
             (0xfc00, f64::NEG_INFINITY),
@@ -183,13 +183,13 @@ mod tests {
     fn floats_of_one_byte_have_their_values() {
         let cases = [
             (&E4M3FN, 0x7e, 448.0),
-            (&E4M3FN, 0x81, -(2f64.powi(-9))),
+            (&E4M3FN, 0x81, -(power_of_two(-9))),
             (&E5M2, 0x7b, 57344.0),
             (&E5M2, 0xfc, f64::NEG_INFINITY),
             (&E4M3FNUZ, 0x7f, 240.0),
             (&E3M4, 0x6f, 15.5),
-            (&E8M0FNU, 0, 2f64.powi(-127)),
-            (&E8M0FNU, 254, 2f64.powi(127)),
+            (&E8M0FNU, 0, power_of_two(-127)),
+            (&E8M0FNU, 254, power_of_two(127)),
         ];
         for (table, bits, value) in cases {
             assert_eq!(table[bits].to_bits(), f64::to_bits(value));

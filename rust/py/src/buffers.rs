@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::slice;
 
-use ato_core::examine::examine;
+use ato_core::examine::{examine, examine_many};
 use ato_core::tensor::{self, Elements};
 use ato_core::{Error, file, leaf};
 use pyo3::buffer::PyUntypedBuffer;
@@ -92,6 +92,121 @@ pub fn digest_array<'py>(
     }
     let others = OTHERS.import(py, "ato.fingerprints.arrays", "digest_other")?;
     others.call1((x, algorithm, order_free, summary, sketch, leaves))
+}
+
+/// Digest many arrays, sharing all of them among all threads; see `_core.pyi`.
+#[pyfunction]
+#[pyo3(signature = (
+    arrays, *, algorithm = "xxh3", order_free = false, summary = false, sketch = false,
+    leaves = false
+))]
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "they are keywords in Python"
+)]
+pub fn digest_arrays<'py>(
+    py: Python<'py>,
+    arrays: Vec<Bound<'py, PyAny>>,
+    algorithm: &str,
+    order_free: bool,
+    summary: bool,
+    sketch: bool,
+    leaves: bool,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    static MEMORY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let wanted = Wanted {
+        algorithm: algorithm.parse().map_err(CoreError)?,
+        order_free,
+        summary,
+        sketch,
+        leaves,
+    };
+    let mut memories: Vec<Option<Memory>> = Vec::with_capacity(arrays.len());
+    for array in &arrays {
+        memories.push(match Ndarray::of(array) {
+            Some(_) => None,
+            None => MEMORY
+                .import(py, "ato.fingerprints.arrays", "memory_of")?
+                .call1((array,))?
+                .extract()?,
+        });
+    }
+    // From here on no code of Python's runs before all elements are read.
+    let mut places = Vec::new();
+    let mut requests = Vec::with_capacity(arrays.len());
+    for (place, (array, memory)) in arrays.iter().zip(&memories).enumerate() {
+        let (elements, dtype, shape) = if let Some(memory) = memory {
+            let (address, size, origin, dtype, item, unit, shape, strides, _) = memory;
+            // SAFETY: as in `digest_memory`; what holds the memory is part of its description.
+            let elements =
+                unsafe { elements_in(*address, *size, *origin, *item, *unit, shape, strides) };
+            (elements, dtype.as_str(), shape.as_slice())
+        } else if let Some(array) = Ndarray::of(array) {
+            // SAFETY: as in `digest_array`.
+            (unsafe { elements_of(&array) }, array.dtype, array.shape)
+        } else {
+            continue;
+        };
+        // What cannot be read is refused below, with its reason.
+        if let Ok(elements) = elements {
+            places.push(place);
+            requests.push((elements, wanted.of(dtype, shape)));
+        }
+    }
+    let found = py.detach(|| examine_many(&requests));
+    let mut digests: Vec<Option<Bound<'py, PyAny>>> = vec![None; arrays.len()];
+    for ((found, place), (_, request)) in found.iter().zip(places).zip(&requests) {
+        digests[place] = Some(wanted.told(py, found, request.dtype, request.shape)?);
+    }
+    let alone = |array| digest_array(array, algorithm, order_free, summary, sketch, leaves);
+    let digests = digests.into_iter().zip(&arrays);
+    digests
+        .map(|(digest, array)| digest.map_or_else(|| alone(array), Ok))
+        .collect()
+}
+
+/// The arguments of `digest_memory`, and what keeps the memory.
+type Memory = (
+    usize,
+    usize,
+    usize,
+    String,
+    usize,
+    usize,
+    Vec<usize>,
+    Vec<isize>,
+    Py<PyAny>,
+);
+
+/// The elements of a tensor: `origin` and strides count elements.
+///
+/// # Safety
+///
+/// `size` bytes must be readable at `address` for as long as the elements are used.
+unsafe fn elements_in<'a>(
+    address: usize,
+    size: usize,
+    origin: usize,
+    item: usize,
+    unit: usize,
+    shape: &[usize],
+    strides: &[isize],
+) -> PyResult<Elements<'a>> {
+    let strides = strides
+        .iter()
+        .map(|stride| stride.checked_mul(item.cast_signed()))
+        .collect::<Option<Vec<_>>>()
+        .ok_or(CoreError(Error::Layout("a stride is larger than memory")))?;
+    if address == 0 && size != 0 {
+        return Err(CoreError(Error::Layout("it has no memory")).into());
+    }
+    let origin = origin
+        .checked_mul(item)
+        .ok_or(CoreError(Error::Layout("it begins beyond all memory")))?;
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory_at(address, size) };
+    let swap = if cfg!(target_endian = "big") { unit } else { 1 };
+    Ok(Elements::new(memory, origin, shape, &strides, item, swap).map_err(CoreError)?)
 }
 
 /// The elements of an array.
@@ -209,25 +324,11 @@ pub fn digest_memory<'py>(
         sketch,
         leaves,
     };
-    let strides = strides
-        .into_iter()
-        .map(|stride| stride.checked_mul(item.cast_signed()))
-        .collect::<Option<Vec<_>>>()
-        .ok_or(CoreError(Error::Layout("a stride is larger than memory")))?;
-    if address == 0 && size != 0 {
-        return Err(CoreError(Error::Layout("it has no memory")).into());
-    }
-    let origin = origin
-        .checked_mul(item)
-        .ok_or(CoreError(Error::Layout("it begins beyond all memory")))?;
-    // SAFETY: the caller promises, by the stub's words, that `size` bytes are readable at `address`
-    // and stay so until the call returns; there is one caller, `ato.fingerprints.arrays`, which
-    // passes what the storage of a torch tensor, held by it, says of itself. Not guaranteed: that
-    // nobody writes to them meanwhile, see `digest_buffer`.
-    let memory = unsafe { memory_at(address, size) };
-    let swap = if cfg!(target_endian = "big") { unit } else { 1 };
-    let elements =
-        Elements::new(memory, origin, &shape, &strides, item, swap).map_err(CoreError)?;
+    // SAFETY: the caller promises, by the stub's words, that the memory stays readable until the call
+    // returns; there is one caller, `ato.fingerprints.arrays`, which passes what the storage of a
+    // torch tensor, held by it, says of itself. Not guaranteed: that nobody writes to it meanwhile,
+    // see `digest_buffer`.
+    let elements = unsafe { elements_in(address, size, origin, item, unit, &shape, &strides) }?;
     digest(py, &elements, dtype, &shape, wanted)
 }
 

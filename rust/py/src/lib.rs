@@ -13,7 +13,9 @@ use pyo3::pymodule;
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
-    use crate::buffers::{digest_array, digest_buffer, digest_file, digest_memory, simd_level};
+    use crate::buffers::{
+        digest_array, digest_arrays, digest_buffer, digest_file, digest_memory, simd_level,
+    };
     #[pymodule_export]
     use crate::bytecode::digest_bytecode;
     #[pymodule_export]
