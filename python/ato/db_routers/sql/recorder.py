@@ -44,14 +44,15 @@ _REFUSALS = (DataError, IntegrityError, InterfaceError, ProgrammingError)
 _SUMMARISE = text(
     """
     INSERT INTO metric_summaries
-        (run_id, key_id, count, last, last_step, minimum, minimum_step, maximum, maximum_step)
+        (run_id, key_id, count, last, last_step, last_timestamp, minimum, minimum_step, maximum, maximum_step)
     VALUES
-        (:run_id, :key_id, :count, :last, :last_step,
+        (:run_id, :key_id, :count, :last, :last_step, :last_timestamp,
          :minimum, :minimum_step, :maximum, :maximum_step)
     ON CONFLICT (run_id, key_id) DO UPDATE SET
         count = metric_summaries.count + excluded.count,
         last = excluded.last,
         last_step = excluded.last_step,
+        last_timestamp = excluded.last_timestamp,
         minimum_step = CASE
             WHEN metric_summaries.minimum IS NULL OR excluded.minimum < metric_summaries.minimum
             THEN excluded.minimum_step ELSE metric_summaries.minimum_step END,
@@ -360,6 +361,7 @@ def _summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "count": 1,
                 "last": number,
                 "last_step": step,
+                "last_timestamp": row["timestamp"],
                 "minimum": number,
                 "minimum_step": step,
                 "maximum": number,
@@ -368,6 +370,7 @@ def _summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         summary["count"] += 1
         summary["last"], summary["last_step"] = number, step
+        summary["last_timestamp"] = row["timestamp"]
         if number is not None:
             if summary["minimum"] is None or number < summary["minimum"]:
                 summary["minimum"], summary["minimum_step"] = number, step

@@ -1,6 +1,6 @@
 """The store's tables, schema 1.
 
-A run is a row of `experiments`. What many runs share (configs, environments, code) is addressed by
+A run is a row of `experiments`; what it was before it was resumed are rows of `attempts`. What many runs share (configs, environments, code) is addressed by
 its content and written once. Rows that a run writes while it goes on are keyed by
 `(run_id, attempt, rank, process, sequence)`, so that writing one twice is writing it once.
 """
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "Attempt",
     "Base",
     "Call",
     "CodeClosure",
@@ -46,6 +47,7 @@ __all__ = [
     "Experiment",
     "Fingerprint",
     "Input",
+    "Journal",
     "Metric",
     "MetricKey",
     "MetricSummary",
@@ -159,18 +161,24 @@ class Environment(Base):
 
 
 class Experiment(Base):
-    """A run. `status` is `running completed failed interrupted`; `crashed` is found out when read."""
+    """A run. `status` is `running completed failed interrupted`; `crashed` is found out when read.
+
+    A run that was resumed is described as it is in its last attempt (`attempt`, from 0), but began
+    with its first. `launch` names the torchrun launch whose rank 0 opened it.
+    """
 
     __tablename__ = "experiments"
     # Without AUTOINCREMENT SQLite gives the id of a deleted last run to the next one.
     __table_args__ = (
         Index(None, "project_id", "status"),
         Index(None, "structural_hash"),
+        Index(None, "launch"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    attempt: Mapped[int] = mapped_column(default=0)
     name: Mapped[str | None]
     status: Mapped[str] = mapped_column(String(16))
     tags: Mapped[list[Any] | None] = mapped_column(Json)
@@ -186,6 +194,7 @@ class Experiment(Base):
     pid: Mapped[int]
     # A pid is used again after its process is gone; with its start time it is not.
     process_started: Mapped[str | None]
+    launch: Mapped[str | None]
     user: Mapped[str | None]
     seeds: Mapped[dict[str, Any] | None] = mapped_column(Json)
     random_start: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -254,6 +263,48 @@ class Experiment(Base):
         return details.explain(self, key)
 
 
+class Attempt(Base):
+    """A run as it was before it was resumed: the columns of `experiments` that resuming changes."""
+
+    __tablename__ = "attempts"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(String(16))
+    config_id: Mapped[int] = mapped_column(ForeignKey("configs.id"))
+    structural_hash: Mapped[str | None] = mapped_column(String(64))
+    value_hash: Mapped[str | None] = mapped_column(String(64))
+    environment_id: Mapped[int] = mapped_column(ForeignKey("environments.id"))
+    git_commit: Mapped[str | None] = mapped_column(String(64))
+    git_dirty: Mapped[bool | None]
+    command: Mapped[list[Any] | None] = mapped_column(Json)
+    host: Mapped[str]
+    pid: Mapped[int]
+    process_started: Mapped[str | None]
+    launch: Mapped[str | None]
+    user: Mapped[str | None]
+    seeds: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    random_start: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    end_time: Mapped[datetime | None] = mapped_column(UtcTime)
+    error: Mapped[str | None]
+
+
+class Journal(Base):
+    """A journal that is being drained: up to which byte of the file its records are in the tables.
+
+    `name` is the file's and is never used again. `keys` are the metrics' names by their numbers in
+    the journal. The row goes when the file goes.
+    """
+
+    __tablename__ = "journals"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), index=True)
+    offset: Mapped[int] = mapped_column(BigInteger)
+    keys: Mapped[list[Any] | None] = mapped_column(Json)
+
+
 class MetricKey(Base):
     """The name of a metric, once."""
 
@@ -285,7 +336,7 @@ class Metric(Base):
 class MetricSummary(Base):
     """The points of one key in one run at a glance; NaN is no minimum and no maximum.
 
-    `last` is the point logged last. `minimum` and `maximum` are NULL while every value is NaN.
+    `last` is the point logged last, at `last_timestamp`. `minimum` and `maximum` are NULL while every value is NaN.
     """
 
     __tablename__ = "metric_summaries"
@@ -296,6 +347,7 @@ class MetricSummary(Base):
     count: Mapped[int] = mapped_column(BigInteger)
     last: Mapped[float] = mapped_column(Real, nullable=True)
     last_step: Mapped[int] = mapped_column(BigInteger)
+    last_timestamp: Mapped[float]
     minimum: Mapped[float | None] = mapped_column(Double)
     minimum_step: Mapped[int | None] = mapped_column(BigInteger)
     maximum: Mapped[float | None] = mapped_column(Double)
@@ -380,12 +432,13 @@ class Fingerprint(Base):
 
     __tablename__ = "fingerprints"
     __table_args__ = (
-        UniqueConstraint("run_id", "trace_id", "role", "deep", "closure_id"),
+        UniqueConstraint("run_id", "attempt", "trace_id", "role", "deep", "closure_id"),
         Index(None, "trace_id", "logic"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"))
+    attempt: Mapped[int] = mapped_column(default=0)
     trace_id: Mapped[str]
     role: Mapped[str] = mapped_column(String(16))
     scheme: Mapped[str]
@@ -444,6 +497,8 @@ class Input(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), index=True)
+    attempt: Mapped[int] = mapped_column(default=0)
+    rank: Mapped[int] = mapped_column(default=0)
     path: Mapped[str]
     size: Mapped[int | None] = mapped_column(BigInteger)
     mtime: Mapped[int | None] = mapped_column(BigInteger)

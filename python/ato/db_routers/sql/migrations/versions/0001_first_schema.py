@@ -16,6 +16,8 @@ def upgrade() -> None:
     _shared_content()
     _code()
     _runs()
+    _attempts()
+    _journals()
     _records()
     _calls()
     _files()
@@ -117,6 +119,7 @@ def _runs() -> None:
         "experiments",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("tags", sa.Text(), nullable=True),
@@ -131,6 +134,7 @@ def _runs() -> None:
         sa.Column("host", sa.Text(), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("process_started", sa.Text(), nullable=True),
+        sa.Column("launch", sa.Text(), nullable=True),
         sa.Column("user", sa.Text(), nullable=True),
         sa.Column("seeds", sa.Text(), nullable=True),
         sa.Column("random_start", sa.Text(), nullable=True),
@@ -156,10 +160,56 @@ def _runs() -> None:
         ["project_id", "status"],
         unique=False,
     )
+    op.create_index(op.f("ix_experiments_launch"), "experiments", ["launch"], unique=False)
     op.create_index(op.f("ix_experiments_start_time"), "experiments", ["start_time"], unique=False)
     op.create_index(
         op.f("ix_experiments_structural_hash"), "experiments", ["structural_hash"], unique=False
     )
+
+
+def _attempts() -> None:
+    op.create_table(
+        "attempts",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("config_id", sa.Integer(), nullable=False),
+        sa.Column("structural_hash", sa.String(length=64), nullable=True),
+        sa.Column("value_hash", sa.String(length=64), nullable=True),
+        sa.Column("environment_id", sa.Integer(), nullable=False),
+        sa.Column("git_commit", sa.String(length=64), nullable=True),
+        sa.Column("git_dirty", sa.Boolean(), nullable=True),
+        sa.Column("command", sa.Text(), nullable=True),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("process_started", sa.Text(), nullable=True),
+        sa.Column("launch", sa.Text(), nullable=True),
+        sa.Column("user", sa.Text(), nullable=True),
+        sa.Column("seeds", sa.Text(), nullable=True),
+        sa.Column("random_start", sa.Text(), nullable=True),
+        sa.Column("end_time", sa.Double(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["config_id"], ["configs.id"], name=op.f("fk_attempts_config_id")),
+        sa.ForeignKeyConstraint(
+            ["environment_id"], ["environments.id"], name=op.f("fk_attempts_environment_id")
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["experiments.id"], name=op.f("fk_attempts_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "attempt", name=op.f("pk_attempts")),
+        sqlite_with_rowid=False,
+    )
+
+
+def _journals() -> None:
+    op.create_table(
+        "journals",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("keys", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["experiments.id"], name=op.f("fk_journals_run_id")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_journals")),
+    )
+    op.create_index(op.f("ix_journals_run_id"), "journals", ["run_id"], unique=False)
 
 
 def _records() -> None:
@@ -193,6 +243,7 @@ def _records() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("last", sa.Double(), nullable=True),
         sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.Column("last_timestamp", sa.Double(), nullable=False),
         sa.Column("minimum", sa.Double(), nullable=True),
         sa.Column("minimum_step", sa.BigInteger(), nullable=True),
         sa.Column("maximum", sa.Double(), nullable=True),
@@ -275,6 +326,8 @@ def _files() -> None:
         "inputs",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=True),
         sa.Column("mtime", sa.BigInteger(), nullable=True),
@@ -292,6 +345,7 @@ def _fingerprints() -> None:
         "fingerprints",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("trace_id", sa.Text(), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("scheme", sa.Text(), nullable=False),
@@ -315,11 +369,12 @@ def _fingerprints() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fingerprints")),
         sa.UniqueConstraint(
             "run_id",
+            "attempt",
             "trace_id",
             "role",
             "deep",
             "closure_id",
-            name=op.f("uq_fingerprints_run_id_trace_id_role_deep_closure_id"),
+            name=op.f("uq_fingerprints_run_id_attempt_trace_id_role_deep_closure_id"),
         ),
     )
     op.create_index(
