@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         fingerprint_file,
         relative_distance,
     )
+    from ato.hyperopt import HyperBand
     from ato.scope import MultiScope, Scope
     from ato.trace import record, unwatch, watch
 
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "ADict": "ato.adict",
     "Fingerprint": "ato.fingerprints",
+    "HyperBand": "ato.hyperopt",
     "MultiScope": "ato.scope",
     "SQLFinder": "ato.db_routers.sql.manager",
     "SQLLogger": "ato.db_routers.sql.manager",
@@ -49,6 +51,7 @@ _ROOMS = {
 __all__ = [
     "ADict",
     "Fingerprint",
+    "HyperBand",
     "MultiScope",
     "SQLFinder",
     "SQLLogger",

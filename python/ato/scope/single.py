@@ -226,7 +226,7 @@ class Scope:
             raise ConfigTypeError(f"scope.using(…) takes a mapping, not {config!r:.80}")
         whole = isinstance(config, ADict) and not state_of(config).prefix
         used = config if isinstance(config, ADict) and whole else ADict(config)
-        _own(used, self.name, Origin("default", "given to scope.using", *caller()))
+        _own(used, self.name)
         return self._using(used)
 
     @contextmanager
@@ -451,10 +451,11 @@ class Scope:
         return self._documented
 
 
-def _own(config: ADict, name: str, given: Origin) -> None:
+def _own(config: ADict, name: str) -> None:
     """Let what is read of a config count as read of the scope `name`, with whoever gave it as origin."""
     state = state_of(config)
     if state.history is None:
+        given = Origin("default", "given to scope.using", *caller())
         history = History()
         with history.writing(given):
             for key, value in config.to_flat().items():
