@@ -52,6 +52,8 @@ __all__ = [
     "MetricKey",
     "MetricSummary",
     "Project",
+    "Search",
+    "SearchTrial",
 ]
 
 
@@ -505,3 +507,49 @@ class Input(Base):
     digest: Mapped[str | None] = mapped_column(String(64))
     ident: Mapped[int | None] = mapped_column(BigInteger)
     position: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Search(Base):
+    """A search over configs. `status` is `running completed failed interrupted`.
+
+    `settings` is what must be the same for the search to go on later: a text for each name.
+    """
+
+    __tablename__ = "searches"
+    __table_args__ = (Index(None, "project_id", "name"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str]
+    mode: Mapped[str] = mapped_column(String(3))
+    settings: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    status: Mapped[str] = mapped_column(String(16))
+    start_time: Mapped[datetime]
+    end_time: Mapped[datetime | None]
+
+
+class SearchTrial(Base):
+    """A training of a search and its result, written when it is done.
+
+    `position` counts the results in the order in which they came; `point` has the values of the
+    searched keys, `point_digest` their fingerprint; `metric` is NaN where the training failed, and
+    `error` says why. `status` is `completed failed killed timeout`; `duration` in seconds.
+    """
+
+    __tablename__ = "search_trials"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    search_id: Mapped[int] = mapped_column(ForeignKey("searches.id"), primary_key=True)
+    trial: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    rung: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    bracket: Mapped[int]
+    budget: Mapped[int | None] = mapped_column(BigInteger)
+    point: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    point_digest: Mapped[str] = mapped_column(String(64))
+    metric: Mapped[float] = mapped_column(Real, nullable=True)
+    status: Mapped[str] = mapped_column(String(16))
+    error: Mapped[str | None]
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("experiments.id"))
+    duration: Mapped[float]
+    timestamp: Mapped[float]

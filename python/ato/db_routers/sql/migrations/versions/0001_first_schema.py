@@ -22,6 +22,7 @@ def upgrade() -> None:
     _calls()
     _files()
     _fingerprints()
+    _searches()
 
 
 def _shared_content() -> None:
@@ -379,4 +380,51 @@ def _fingerprints() -> None:
     )
     op.create_index(
         op.f("ix_fingerprints_trace_id_logic"), "fingerprints", ["trace_id", "logic"], unique=False
+    )
+
+
+def _searches() -> None:
+    op.create_table(
+        "searches",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("mode", sa.String(length=3), nullable=False),
+        sa.Column("settings", sa.Text(), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("start_time", sa.Double(), nullable=False),
+        sa.Column("end_time", sa.Double(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_searches_project_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_searches")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        op.f("ix_searches_project_id_name"), "searches", ["project_id", "name"], unique=False
+    )
+    op.create_table(
+        "search_trials",
+        sa.Column("search_id", sa.Integer(), nullable=False),
+        sa.Column("trial", sa.BigInteger(), nullable=False),
+        sa.Column("rung", sa.Integer(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("bracket", sa.Integer(), nullable=False),
+        sa.Column("budget", sa.BigInteger(), nullable=True),
+        sa.Column("point", sa.Text(), nullable=True),
+        sa.Column("point_digest", sa.String(length=64), nullable=False),
+        sa.Column("metric", sa.Double(), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("run_id", sa.Integer(), nullable=True),
+        sa.Column("duration", sa.Double(), nullable=False),
+        sa.Column("timestamp", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["experiments.id"], name=op.f("fk_search_trials_run_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["search_id"], ["searches.id"], name=op.f("fk_search_trials_search_id")
+        ),
+        sa.PrimaryKeyConstraint("search_id", "trial", "rung", name=op.f("pk_search_trials")),
+        sqlite_with_rowid=False,
     )
