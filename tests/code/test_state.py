@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import types
 from pathlib import Path
@@ -84,4 +85,16 @@ def test_state_that_is_gone_is_a_lookup_error(tmp_path, monkeypatch):
     module.g.__defaults__ = None
     for ref in code.state:
         with pytest.raises(LookupError):
+            ref.get()
+
+
+def test_state_keeps_nothing_alive(tmp_path, monkeypatch):
+    """A function or class that is gone takes its defaults and attributes along."""
+    text = "class A:\n    seen = []\ndef g(x=[]): return A.seen, x\ndef f(): return g()\n"
+    module, code = code_of(tmp_path, text, monkeypatch)
+    assert [ref.label for ref in code.state] == ["default:state.g.x", "global:A.seen"]
+    del module.g, module.A
+    gc.collect()
+    for ref in code.state:
+        with pytest.raises(LookupError, match="gone"):
             ref.get()

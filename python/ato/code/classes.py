@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
+import weakref
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ato.code.definitions import Definition
@@ -120,8 +122,11 @@ class Classes:
         node = self.walk.placing.static(module, source, definition)
         if value is not MISSING and not is_ato(value) and (node.key not in self.walk.held):
             self.walk.held.add(node.key)
-            if is_state(self.walk.values.hold(node, value)):
+            mutable = is_state(self.walk.values.hold(node, value))
+            if mutable and isinstance(owner, (type, FunctionType)):
                 name = definition.name.rpartition(".")[2]
-                get = functools.partial(attribute_value, owner, mangled(name_of(owner), name))
+                get = functools.partial(
+                    attribute_value, weakref.ref(owner), mangled(name_of(owner), name)
+                )
                 node.states.append(State(name, "global", get))
         return node

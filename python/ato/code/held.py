@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import ReferenceType
 
 from ato.code.kinds import code_parts, is_ato, is_builtin, is_plain, no_state
 from ato.code.modules import MISSING
@@ -86,8 +87,11 @@ def cell_content(cell: Any, name: str) -> object:
     return value
 
 
-def default_value(fn: FunctionType, parameter: str) -> object:
+def default_value(holder: ReferenceType[FunctionType], parameter: str) -> object:
     """The default of a parameter; LookupError where it has none any more."""
+    fn = holder()
+    if fn is None:
+        raise LookupError(f"the function with the default {parameter} is gone")
     return defaults_of(fn)[parameter]
 
 
@@ -99,9 +103,13 @@ def defaults_of(fn: FunctionType) -> dict[str, object]:
     return {**dict(zip(names, given, strict=True)), **(fn.__kwdefaults__ or {})}
 
 
-def attribute_value(owner: Any, name: str) -> object:
+def attribute_value(holder: ReferenceType[Any], name: str) -> object:
     """What a class or function holds under a name; LookupError where it holds nothing."""
-    return vars(owner)[name]
+    owner = holder()
+    if owner is None:
+        raise LookupError(f"what had the attribute {name} is gone")
+    value: object = vars(owner)[name]
+    return value
 
 
 def global_value(namespace: dict[str, Any], name: str) -> object:

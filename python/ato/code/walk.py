@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -278,7 +279,7 @@ class Walk:
             label = number if number < len(fn.__defaults__ or ()) else name
             content = self.reach(node, f"default {label}", value)
             if is_state(content):
-                get = functools.partial(default_value, fn, name)
+                get = functools.partial(default_value, weakref.ref(fn), name)
                 node.states.append(State(name, "default", get))
             contents.append(content)
         if capture and contents:
