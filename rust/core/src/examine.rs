@@ -1,7 +1,5 @@
 //! Everything that is asked about an array, in one walk where its elements lie in order.
 
-use rayon::prelude::*;
-
 use crate::leaf::{self, LEAF};
 use crate::measure::{Measure, SPAN, Span, Sums};
 use crate::pool;
@@ -91,7 +89,7 @@ pub fn examine_many(requests: &[(Elements, Request)]) -> Vec<Found> {
         return requests.iter().map(one).collect();
     }
     // The large ones among them are shared in turn.
-    pool::run(|| requests.par_iter().map(one).collect())
+    pool::map(requests.iter().collect(), one)
 }
 
 /// Walk contiguous bytes once, leaf by leaf: digest it, measure it, and digest the rows that end in it.
@@ -132,7 +130,7 @@ fn contiguous(
     let parts: Vec<(Sums, u128)> = if bytes.len() < PARALLEL {
         digests.into_iter().enumerate().map(span).collect()
     } else {
-        pool::run(|| digests.into_par_iter().enumerate().map(span).collect())
+        pool::map(digests.into_iter().enumerate().collect(), span)
     };
     let nothing = rows
         .filter(|rows| rows.bytes == 0)
@@ -166,7 +164,7 @@ fn strided(elements: &Elements, measure: Measure) -> Sums {
     let parts: Vec<Sums> = if size < PARALLEL {
         (0..spans).map(span).collect()
     } else {
-        pool::run(|| (0..spans).into_par_iter().map(span).collect())
+        pool::map((0..spans).collect(), span)
     };
     parts.iter().fold(Sums::NONE, Sums::join)
 }

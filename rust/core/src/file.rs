@@ -31,7 +31,7 @@ pub fn digest(path: &Path) -> Result<[u8; 32], Error> {
         if filled < BLOCK {
             hasher.update(&buffer[..filled]);
         } else {
-            pool::run(|| hasher.update_rayon(&buffer[..filled]));
+            pool::update(&mut hasher, &buffer[..filled]);
         }
         if filled < buffer.len() {
             return Ok(*hasher.finalize().as_bytes());

@@ -4,22 +4,37 @@ use std::process;
 use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 
+use blake3::Hasher;
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
 
-/// Run `work` where rayon's parallel iterators use all processors that this process may use.
+/// Do `work` on each item, on all processors that this process may use; the results keep the order.
 ///
 /// Rayon's own global pool is not used: a forked child (a `DataLoader` worker) inherits it without
-/// its threads and would wait for them for ever. A child gets a pool of its own.
-pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+/// its threads and would wait for them for ever. A child gets a pool of its own; where there is none
+/// to be had, the calling thread does the work.
+pub fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
     match pool() {
-        Some(pool) => pool.install(work),
-        None => work(),
+        Some(pool) => pool.install(|| items.into_par_iter().map(work).collect()),
+        None => items.into_iter().map(work).collect(),
     }
 }
 
-/// How many threads `run` gives to its work.
+/// Feed bytes to BLAKE3, on all processors that this process may use.
+pub fn update(hasher: &mut Hasher, bytes: &[u8]) {
+    match pool() {
+        Some(pool) => {
+            pool.install(|| hasher.update_rayon(bytes));
+        }
+        None => {
+            hasher.update(bytes);
+        }
+    }
+}
+
+/// How many threads there are for work.
 pub fn threads() -> usize {
     available_parallelism().map_or(1, std::num::NonZero::get)
 }

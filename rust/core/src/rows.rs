@@ -10,8 +10,6 @@
 //!
 //! Against accidents only, like the leaves: who can choose rows can make two sets of them collide.
 
-use rayon::prelude::*;
-
 use crate::encode;
 use crate::leaf;
 use crate::pool;
@@ -113,12 +111,8 @@ pub(crate) fn sum(elements: &Elements, rows: Rows, parallel: usize) -> u128 {
     if elements.size() < parallel {
         return (0..groups).map(part).fold(0, u128::wrapping_add);
     }
-    pool::run(|| {
-        (0..groups)
-            .into_par_iter()
-            .map(part)
-            .reduce(|| 0, u128::wrapping_add)
-    })
+    let sums = pool::map((0..groups).collect(), part);
+    sums.into_iter().fold(0, u128::wrapping_add)
 }
 
 fn rows_sum(elements: &Elements, size: usize, from: usize, count: usize) -> u128 {

@@ -8,8 +8,6 @@
 
 use std::str::FromStr;
 
-use rayon::prelude::*;
-
 use crate::walk::PAD;
 pub use crate::walk::{Elements, extent};
 
@@ -136,11 +134,11 @@ fn leaves(elements: &Elements) -> Vec<u8> {
     if bytes.len() < PARALLEL {
         contiguous_leaves(bytes, &mut leaves);
     } else {
-        pool::run(|| {
-            leaves
-                .par_chunks_mut(BATCH * leaf::DIGEST)
-                .zip(bytes.par_chunks(BATCH * LEAF))
-                .for_each(|(digests, bytes)| contiguous_leaves(bytes, digests));
+        let parts = leaves
+            .chunks_mut(BATCH * leaf::DIGEST)
+            .zip(bytes.chunks(BATCH * LEAF));
+        pool::map(parts.collect(), |(digests, bytes)| {
+            contiguous_leaves(bytes, digests);
         });
     }
     leaves
@@ -169,11 +167,8 @@ fn strided_leaves(elements: &Elements) -> Vec<u8> {
         let walkers = pool::threads().min(WALKERS);
         let share = order.len().div_ceil(walkers);
         let together = (BUFFERS / (LEAF + PAD) / walkers).min(most);
-        pool::run(|| {
-            order
-                .par_chunks(share)
-                .map(|order| gathered_leaves(elements, order, together))
-                .collect()
+        pool::map(order.chunks(share).collect(), |order| {
+            gathered_leaves(elements, order, together)
         })
     };
     let digests = digests
@@ -238,7 +233,7 @@ fn blake3(elements: &Elements, dtype: &str, shape: &[usize]) -> [u8; 32] {
         if bytes.len() < PARALLEL_BLAKE3 {
             hasher.update(bytes);
         } else {
-            pool::run(|| hasher.update_rayon(bytes));
+            pool::update(&mut hasher, bytes);
         }
     };
     if let Some(bytes) = elements.contiguous() {
