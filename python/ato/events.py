@@ -29,6 +29,7 @@ __all__ = [
     "Read",
     "Recorder",
     "ViewFrame",
+    "apart",
     "close_run",
     "current_frame",
     "current_run",
@@ -348,6 +349,16 @@ def push_frame(frame: Frame) -> Token[Frame | None]:
     return _frame.set(frame)
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Let the calls that are running be no part of a run that opens inside the block."""
+    token = _frame.set(None)
+    try:
+        yield
+    finally:
+        _frame.reset(token)
+
+
 def pop_frame(token: Token[Frame | None]) -> None:
     """Undo one `push_frame`."""
     _frame.reset(token)
@@ -433,16 +444,20 @@ def when_run_opens(target: str) -> None:
         _openers.append(target)
 
 
-def open_run(recorder: Recorder) -> OpenRun:
+def open_run(recorder: Recorder, *, in_context: bool = False) -> OpenRun:
     """Begin a run in this process: running `@scope` and traced calls become part of it.
 
     If another run is open, calls go to the new one until it ends, and then to the other again.
+    With `in_context` it is the run of this thread or task only; end it there.
     """
     global _process_run  # noqa: PLW0603 (the process has one open run; this is where it lives)
     run = OpenRun(recorder)
     run.outer = _process_run
     _adopt(run)
-    _process_run = run
+    if in_context:
+        _context_run.set(run)
+    else:
+        _process_run = run
     _announce(run)
     return run
 
@@ -466,6 +481,8 @@ def close_run(run: OpenRun) -> None:
     global _process_run  # noqa: PLW0603
     _emit_open_frames(run)
     run.is_open = False
+    if _context_run.get() is run:
+        _context_run.set(None)
     if _process_run is run:
         outer = run.outer
         while outer is not None and not outer.is_open:

@@ -52,6 +52,27 @@ class SQLLogger:
         self._project, self._location = store_location(config)
         self._recorder: RunRecorder | None = None
         self._session: tuple[int, Session] | None = None
+        self._in_context = False
+
+    def for_config(self, config: Mapping[str, Any], *, in_context: bool = False) -> SQLLogger:
+        """A logger of the same store and project for another config: a search has one a trial.
+
+        With `in_context` its runs record what happens in this thread or task only.
+        """
+        other = SQLLogger(config)
+        other._project, other._location = self._project, self._location
+        other.__dict__["engine"] = self.engine
+        other._in_context = in_context
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For another process: the store and the project, and nothing that is open here.
+        return _logger_of, (self._project, self._location)
+
+    @property
+    def project(self) -> str:
+        """The name of the project that runs of this logger belong to."""
+        return self._project
 
     @cached_property
     def engine(self) -> Engine:
@@ -102,7 +123,7 @@ class SQLLogger:
         recorder = self._recorder = RunRecorder(self.engine, run_id, config)
         _open_loggers[id(self)] = self
         enclosing = _enclosing_scope()
-        recorder.open_run = events.open_run(recorder)
+        recorder.open_run = events.open_run(recorder, in_context=self._in_context)
         if enclosing is not None:
             enclosing.on_exit.append(lambda error: self._left(recorder, error))
         recorder.flush()
@@ -160,12 +181,13 @@ class SQLLogger:
 
         self._active().log_input(input_row(path))
 
-    def finish(self, status: str = "completed") -> None:
+    def finish(self, status: str = "completed", error: str | None = None) -> None:
         """End the open run, if there is one; everything it recorded is in the store then.
 
         In a forked worker this writes what the worker logged and leaves the run to its parent.
+        `error` is kept as the reason of a run that failed.
         """
-        self._finish(status, None)
+        self._finish(status, None if error is None else as_text(error))
 
     def update_status(self, status: str) -> None:
         """Change the status of the open run, which goes on.
@@ -241,6 +263,10 @@ class SQLLogger:
         if recorder.open_run is not None:
             events.close_run(recorder.open_run)
         recorder.finish(status, error)
+
+
+def _logger_of(project: str, location: str) -> SQLLogger:
+    return SQLLogger({"experiment": {"project_name": project, "sql": {"db_path": location}}})
 
 
 # Sessions of parent processes: never used here, and never closed either.
