@@ -87,11 +87,21 @@ BAD = [
     (["epochs=True"], CommandLineError, "True is a bool"),
     (["flag=1"], CommandLineError, "write True or False"),
     (["name=50"], CommandLineError, "as a text it is written name:=50"),
-    (["layers=(1,2)"], CommandLineError, "layers is a list"),
+    (["epochs=1e3"], CommandLineError, "1000.0 is a float; write 1000"),
+    (["layers=(1,2)"], CommandLineError, "layers is a list (set by view defaults, "),
+    (["layers=1,2"], CommandLineError, "(1, 2) is a tuple; write [1, 2]"),
     (["model=3"], CommandLineError, "model is a section (set by view defaults, "),
+    (["model=3"], CommandLineError, "its keys are set one by one, with a dot"),
     (["model.depth.x=3"], CommandLineError, "nothing can be set below 'model.depth', which holds 50"),
+    (["layers.0=3"], CommandLineError, "; write it whole: layers=VALUE"),
+    (["layers[0]=3"], CommandLineError, "layers[0]=3 (argument 1): nothing can be set below 'layers'"),
+    (["layers[0].x=3"], CommandLineError, "nothing can be set below 'layers'"),
+    (["model.depth[0]=3"], CommandLineError, "nothing can be set below 'model.depth'"),
+    (["model['depth']=3"], CommandLineError, "a key below 'model' is written model.depth=VALUE"),
     (["lr="], CommandLineError, "a value is missing; an empty text is written lr:="),
     (["high_lr", "layers=[1,2"], CommandLineError, "layers=[1,2 (argument 2): the brackets do not close"),
+    (["name=(draft"], CommandLineError, "as a text it is written name:=(draft"),
+    (["layers=[1,2]]"], CommandLineError, "layers=[1,2]] (argument 1): cannot read the value: unmatched ']'"),
     (["name=%abc"], CommandLineError, "name=%abc (argument 1): the percent signs do not close"),
     (["layers=[a-b c]"], CommandLineError, "need quotes"),
     (["--lr=3"], CommandLineError, "write lr=3"),
@@ -99,6 +109,8 @@ BAD = [
     ([".lr=3"], CommandLineError, "'.lr' is no key; write lr=3"),
     (["=3"], CommandLineError, "=3 (argument 1): a key is missing; a value is written KEY=3"),
     ([":=3"], CommandLineError, ":=3 (argument 1): a key is missing; a value is written KEY:=3"),
+    (["high_lr", "=", "3"], CommandLineError, "a value is written KEY=VALUE, without blanks"),
+    (["a b=3"], CommandLineError, "a b=3 (argument 1): 'a b' is no key; a key has no blanks"),
     (["--"], CommandLineError, "-- (argument 1): this names nothing; a view is written by its name"),
     ([""], CommandLineError, "'' (argument 1): this names nothing"),
     (["lr=" + "1" * 400], CommandLineError, "too large for a float"),
@@ -127,6 +139,22 @@ def test_an_unknown_key_is_set_and_said(capsys):
         "note: no view sets 'lrr'; did you mean 'lr'? It is set nevertheless: lrr=0.5 (argument 1)"
     )
     assert "did you mean 'model.depth'?" in said[1]
+
+
+@pytest.mark.parametrize("token", ["nothing=false", "fresh=FALSE"])
+def test_a_word_of_another_language_is_noted(token, capsys):
+    """No type refuses `false` there, and as a text it would count as true."""
+    made().apply(argv=[token])
+    key, _, word = token.partition("=")
+    note = f"{token} (argument 1) is the text {word!r}; the value is written {key}=False\n"
+    assert capsys.readouterr().err.endswith(note)
+
+
+@pytest.mark.parametrize("token", ["nothing:=false", "nothing=False", "name=false", "nothing=word"])
+def test_a_word_that_is_meant_is_not_noted(token, capsys):
+    """Texts that are written as texts, and those that replace a text."""
+    made().apply(argv=[token])
+    assert capsys.readouterr().err == ""
 
 
 def test_capitals_do_not_hide_the_nearest_key(capsys):

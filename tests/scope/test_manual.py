@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from ato import Scope
-from ato.exceptions import CommandLineError
+from ato import MultiScope, Scope
+from ato.exceptions import CommandLineError, UnknownKeyError
+from ato.scope.manual import config_text
 
 
 def made(name="config"):
@@ -104,6 +105,61 @@ def test_manual_of_an_unknown_key(capsys):
     with pytest.raises(CommandLineError, match="sets the key 'lrr'; did you mean 'lr'"):
         made().apply(argv=["manual", "lrr"])
     capsys.readouterr()
+
+
+def test_explaining_an_unknown_key():
+    """Where a program asks, the error is that of a missing key."""
+    scope = made()
+    scope.apply(argv=[])
+    with pytest.raises(UnknownKeyError, match="sets the key 'lrr'; did you mean 'lr'"):
+        scope.explain("lrr")
+
+
+def test_manual_of_what_is_a_view_and_a_key(capsys):
+    """The word behind `manual` is the key; a view's name alone shows the manual."""
+    scope = made()
+
+    @scope.observe
+    def lr(config):
+        config.lr = 7.0
+
+    assert shown(scope, capsys, "lr", "manual", "lr").startswith("lr = 7.0\n  set by view lr, ")
+    assert shown(scope, capsys, "manual", "high").startswith("-" * 50)
+
+
+def test_manual_of_a_scope():
+    """With several scopes, the message says how a key of one is written."""
+    both = MultiScope(made("a"), made("b"))
+    with pytest.raises(CommandLineError, match="manual b: b is a scope; write manual b.KEY"):
+        both.apply(argv=["manual", "b"])
+    with pytest.raises(CommandLineError, match="sets the key 'b.lrr'; did you mean 'b.lr'"):
+        both.apply(argv=["manual", "b.lrr"])
+
+
+def test_a_change_in_place_is_told():
+    """A list says nobody who changed it; what is shown is what it holds, with the gap named."""
+    scope = made()
+
+    @scope.observe(default=True, priority=2)
+    def changing(config):
+        config.layers.append(3)
+        config.blocks = [{"width": 1}, {"width": 2}]
+
+    @scope.observe(default=True, priority=3)
+    def wider(config):
+        config.blocks[1].width = 4
+
+    config = scope.apply(argv=[])
+    assert "layers:  # a change in place, unrecorded\n    0) 1\n" in config_text(config)
+    first, second, third = scope.explain("layers").splitlines()
+    assert first == "layers = [1, 2, 3]"
+    assert second == "  set by a change in place, unrecorded"
+    assert third.startswith("  over   [1, 2]  view defaults, ")
+    assert scope.explain("blocks").splitlines()[:2] == [
+        "blocks = [{'width': 1}, {'width': 4}]",
+        "  set by writes to its items: blocks[1].width",
+    ]
+    assert config.history("layers")[-1].value_text == "[1, 2]"
 
 
 def test_print_shows_the_config_with_origins(capsys):

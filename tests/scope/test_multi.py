@@ -7,7 +7,13 @@ import pickle
 import pytest
 
 from ato import ADict, MultiScope, Scope
-from ato.exceptions import CommandLineError, DuplicateScopeError, ScopeError, UnknownViewError
+from ato.exceptions import (
+    CommandLineError,
+    DuplicateScopeError,
+    ScopeError,
+    UnknownKeyError,
+    UnknownViewError,
+)
 from recorders import recording
 
 
@@ -228,7 +234,7 @@ def test_explaining_with_names(scope):
     scope.scopes["data"].config.aug = {"flip": True, "crop": 3}
     lines = scope.explain("data.aug").splitlines()
     assert [line for line in lines if "=" in line] == ["data.aug.flip = True", "data.aug.crop = 3"]
-    with pytest.raises(CommandLineError, match=r"'data\.lrr'; did you mean 'data\.lr'\?"):
+    with pytest.raises(UnknownKeyError, match=r"'data\.lrr'; did you mean 'data\.lr'\?"):
         scope.explain("data.lrr")
     assert scope.config["model"].lr == 0.1
 

@@ -101,6 +101,10 @@ def test_a_key_that_stands_alone_is_told_how_a_value_is_written(token, message):
         ("high_lr", "write model.high_lr"),
         ("data.high_lr", "there is no view data.high_lr (argument 1) of scope 'data'; did you mean 'model.high_lr'?"),
         ("data.batch", "did you mean the key 'data.batch_size'?"),
+        ("model.hihg_lr", "did you mean 'model.high_lr'? views: "),
+        ("data=3", "data=3 (argument 1): data is a scope; a view of it is written data.VIEW, a value data.KEY=VALUE"),
+        ("data.", "data is a scope; "),
+        (".lr=3", "the dot has no scope in front; scopes: model, data"),
         ("dat.lr=3", "there is no scope 'dat'; did you mean 'data'? scopes: model, data"),
     ],
 )  # fmt: skip
@@ -113,8 +117,11 @@ def test_with_several_scopes_the_one_that_has_it_is_named(token, message):
 
 def test_a_note_has_the_scopes_name(capsys):
     """Where there are several, the key that is suggested can be copied."""
-    several().apply(argv=["data.lrr=3"])
+    scope = several()
+    scope.apply(argv=["data.lrr=3"])
     assert "no view sets 'data.lrr'; did you mean 'data.lr'?" in capsys.readouterr().err
+    scope.apply(argv=["data.data.lr=3"])
+    assert "no view sets 'data.data.lr'; did you mean 'data.lr'?" in capsys.readouterr().err
 
 
 def test_a_missing_key_is_found_by_the_name_that_the_manual_gives_it():

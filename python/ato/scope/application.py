@@ -13,7 +13,7 @@ from ato.adict.node import Node
 from ato.adict.state import Branch, State, state_of
 from ato.adict.tree import build, fill, place
 from ato.exceptions import CommandLineError
-from ato.provenance import MISSING, History, Origin, Source, dotted
+from ato.provenance import MISSING, History, Origin, Source, dotted, value_text
 from ato.scope import argparse_bridge
 from ato.scope.argparse_bridge import Flag
 from ato.scope.command_line import Assignment, CommandLine, Token
@@ -30,6 +30,8 @@ __all__ = ["Applier"]
 # A view, and what of it runs after the command line.
 _Later = tuple[View, list[Callable[[], Any]]]
 
+# What other languages write for a value that Python writes with a capital.
+_FOREIGN_WORDS = {"true": "True", "false": "False", "null": "None", "none": "None"}
 _NUMBERS_AS_WORDS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
 
 
@@ -171,10 +173,7 @@ class Applier:
             known = dotted(known, part)
             below = dict.__getitem__(node, part)
             if not isinstance(below, Node):
-                raise CommandLineError(
-                    f"{setting}: nothing can be set below {known!r}, which holds "
-                    f"{below!r:.60}{_set_by(history, known)}"
-                )
+                raise _nothing_below(known, below, setting, history)
             node = below
         path = dotted(known, last)
         value = setting.value
@@ -186,7 +185,10 @@ class Applier:
             if write is not None and write.origin == self._defaults.get(setting.path):
                 there = False  # the type of a flag is the parser's business
         if there:
-            value = _converted(value, dict.__getitem__(node, last), path, setting, history)
+            old = dict.__getitem__(node, last)
+            value = _converted(value, old, path, setting, history)
+            if old is None:
+                _note_foreign_word(setting)
             with history.writing(setting.origin):
                 node[last] = value
         else:
@@ -197,7 +199,9 @@ class Applier:
     ) -> None:
         """Set a key that no view has set."""
         if isinstance(setting, Assignment):
+            _refuse_item(node, key, setting, history)
             self._note_unknown(setting)
+            _note_foreign_word(setting)
         with history.writing(setting.origin):
             node[key] = value
 
@@ -251,6 +255,40 @@ def _blamed(view: View) -> Iterator[None]:
         raise
 
 
+def _note_foreign_word(setting: Assignment | Flag) -> None:
+    """Say that `flag=false` sets a text, which counts as true, where no type refuses it."""
+    if not isinstance(setting, Assignment) or not isinstance(setting.value, str):
+        return
+    key, _, typed = setting.token.text.partition("=")
+    meant = _FOREIGN_WORDS.get(typed.casefold())
+    if meant is not None and not key.endswith(":"):
+        say("note", f"{setting} is the text {setting.value!r}; the value is written {key}={meant}")
+
+
+def _nothing_below(
+    path: str, value: Any, setting: Assignment | Flag, history: History
+) -> CommandLineError:
+    name = events.full_key(history.name, path)
+    return CommandLineError(
+        f"{setting}: nothing can be set below {name!r}, which holds "
+        f"{value_text(value):.60}{_set_by(history, path)}; write it whole: {name}=VALUE"
+    )
+
+
+def _refuse_item(node: Node, key: str, setting: Assignment, history: History) -> None:
+    """Refuse `layers[0]=3`: it would make a key of that name beside `layers`."""
+    stem, bracket, item = key.partition("[")
+    if not bracket or not dict.__contains__(node, stem):
+        return
+    value = dict.__getitem__(node, stem)
+    path = dotted(state_of(node).prefix, stem)
+    if not isinstance(value, Node):
+        raise _nothing_below(path, value, setting, history)
+    name = events.full_key(history.name, path)
+    inner = shown(item.rstrip("]").strip("\"'"))
+    raise CommandLineError(f"{setting}: a key below {name!r} is written {name}.{inner}=VALUE")
+
+
 def _nested(path: Sequence[str], value: Any) -> Any:
     for key in reversed(path):
         value = {key: value}
@@ -282,13 +320,26 @@ def _converted(
         hint = "; let add_argument(…, type=…) and the view agree" if value is not None else ""
     elif isinstance(old, str) and path == ".".join(setting.path):
         hint = f"; as a text it is written {name}:={_text(setting)}"
-    elif isinstance(old, bool):
-        hint = "; write True or False"
+    else:
+        hint = _as_it_is_written(value, old)
     kind = "a section" if isinstance(old, Mapping) else _a(type(old))
     given = f"{_short(value)} is {'no value' if value is None else _a(type(value))}"
     raise CommandLineError(
         f"{setting}: {name} is {kind}{_set_by(history, path)}, and {given}{hint}"
     )
+
+
+def _as_it_is_written(value: Any, old: Any) -> str:
+    """How somebody writes a value of the type that `old` has, who wrote `value`."""
+    if isinstance(old, bool):
+        return "; write True or False"
+    if isinstance(old, Mapping):
+        return "; its keys are set one by one, with a dot"
+    if isinstance(old, (list, tuple)) and isinstance(value, (list, tuple)):
+        return f"; write {value_text(type(old)(value))}"
+    if type(old) is int and type(value) is float and value.is_integer():
+        return f"; write {_short(int(value))}"
+    return ""
 
 
 def _as_float(value: int, setting: Assignment | Flag) -> float:

@@ -124,7 +124,8 @@ def tokens(argv: Sequence[str], positions: Sequence[int | None] | None = None) -
                 if index == len(argv):
                     what = "percent signs" if match["value"].startswith("%") else "brackets"
                     first = Token(argv[start], numbers[start])
-                    raise CommandLineError(f"{first}: the {what} do not close")
+                    text = f"as a text it is written {shown(match['key'])}:={shown(match['value'])}"
+                    raise CommandLineError(f"{first}: the {what} do not close; {text}")
                 parts.append(argv[index])
                 value.add(" " + argv[index])
         found.append(Token(" ".join(parts), numbers[start]))
@@ -157,8 +158,8 @@ def parse(
 ) -> CommandLine:
     """Read a command line for the scopes whose views are given by name.
 
-    With several scopes every token begins with its scope's name. `find_key` is asked, for messages
-    only, which key of a scope is meant by a name.
+    With several scopes every token begins with its scope's name. `find_key` is asked which key of a
+    scope is meant by a name, for messages, and for the word behind `manual`.
 
     Raises:
         CommandLineError: a token that is neither a view nor an assignment, or an unknown scope.
@@ -180,7 +181,7 @@ def parse_tokens(
         views={name: [] for name in views}, assignments={name: [] for name in views}
     )
     for token in given:
-        if found.show == "manual" and found.key is None and _is_key(token.text, views):
+        if found.show == "manual" and found.key is None and _is_key(token.text, known):
             found.show, found.key = "history", token.text
         elif shows and token.text in ("manual", "print", *HELP):
             found.show = "print" if token.text == "print" else "manual"
@@ -197,19 +198,29 @@ def parse_tokens(
     return found
 
 
-def _is_key(text: str, views: Mapping[str, Collection[str]]) -> bool:
-    """Whether a word behind `manual` is a key: anything that is no view and no assignment."""
-    known = any(text in names for names in views.values())
-    return not known and "=" not in text and text not in ("manual", "print")
+def _is_key(text: str, known: _Known) -> bool:
+    """Whether a word behind `manual` is a key: anything that is no assignment and names no view.
+
+    What names both is the key, whose history cannot be asked for in another way.
+    """
+    if "=" in text or text in ("manual", "print"):
+        return False
+    if len(known.views) > 1:
+        scope, _, name = text.partition(".")
+    else:
+        scope, name = next(iter(known.views)), text
+    return name not in known.views.get(scope, ()) or known.find_key(scope, name) == name
 
 
 def _check_name(token: Token) -> None:
     """Refuse what names nothing, which no list of names would help with."""
     sign = re.match(r":?=", token.text)
     if sign is not None:
-        raise CommandLineError(
-            f"{token}: a key is missing; a value is written KEY{shown(token.text)}"
-        )
+        form = "KEY=VALUE, without blanks" if sign[0] == token.text else f"KEY{shown(token.text)}"
+        raise CommandLineError(f"{token}: a key is missing; a value is written {form}")
+    if "=" in token.text:
+        key = shown(token.text.partition("=")[0])
+        raise CommandLineError(f"{token}: '{key}' is no key; a key has no blanks")
     if not token.text.strip("-. \t\n"):
         text = token if token.text else f"''{token}"
         raise CommandLineError(
@@ -221,10 +232,17 @@ def _scope_of(name: str, token: Token, known: _Known) -> tuple[str, str]:
     if len(known.views) == 1:
         return next(iter(known.views)), name
     first, dot, rest = name.partition(".")
-    if first in known.views and dot:
+    if first in known.views and rest:
         return first, rest
     scopes = ", ".join(known.views)
     having = known.having(name)
+    if first in known.views and not having:
+        raise CommandLineError(
+            f"{token}: {first} is a scope; a view of it is written {first}.VIEW, "
+            f"a value {first}.KEY=VALUE"
+        )
+    if not first:
+        raise CommandLineError(f"{token}: the dot has no scope in front; scopes: {scopes}")
     if dot and not having:
         near = _nearest(first, known.views) or ";"
         raise CommandLineError(
@@ -266,10 +284,12 @@ def _value(sign: str, text: str, token: Token) -> Any:
             if text.lstrip()[0] in "[({":
                 tree = _WordsAsTexts().visit(tree)
             value = ast.literal_eval(tree)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         if text.lstrip()[0] in "[({":
+            why = f": {error.msg}" if isinstance(error, SyntaxError) else ""
             raise CommandLineError(
-                f"{token}: cannot read the value; texts in it that are no plain words need quotes"
+                f"{token}: cannot read the value{why}; "
+                "texts in it that are no plain words need quotes"
             ) from None
         return text
     return value if isinstance(value, _LITERALS) else text
@@ -338,7 +358,7 @@ def _unknown_view(name: str, token: Token, scope: str, known: _Known) -> Excepti
         text += f"; did you mean the key {before + key!r}?"
         name = key
     elif near is not None:
-        text += f"; did you mean {near!r}?"
+        text += f"; did you mean {before + near!r}?"
     mark = "" if text.endswith("?") else ";"
     return UnknownViewError(
         f"{text}{mark} views: {there}; a value is written {before}{shown(name)}=VALUE"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ato import xyz
 from ato.adict import ADict
+from ato.adict.state import state_of
 from ato.diff import leaves
-from ato.exceptions import CommandLineError
-from ato.provenance import dotted, explain, value_text
+from ato.exceptions import CommandLineError, UnknownKeyError
+from ato.provenance import MISSING, Origin, Write, dotted, explain, value_text
 from ato.scope.suggestions import nearest_key, shown
 from ato.scope.views import in_order
 
@@ -45,12 +46,13 @@ def manual_text(scopes: Sequence[Scope]) -> str:
 
 def config_text(config: ADict, header: str | None = None) -> str:
     """Show a config as XYZ, each value with its origin as a comment."""
+    flat = dict(leaves(config))
 
     def comment(path: tuple[str, ...]) -> str | None:
         name = ""
         for part in path:
             name = dotted(name, part)
-        writes = config.history(name)
+        writes = _writes(config, name, flat.get(name, MISSING))
         return str(writes[-1].origin) if writes else None
 
     text = xyz.dumps(_showable(config), comment=comment) if dict.__len__(config) else ""
@@ -66,22 +68,42 @@ def history_text(
     says of each key, which may be what an unknown one means.
 
     Raises:
-        CommandLineError: nothing ever set it; the message names the nearest key.
+        UnknownKeyError: nothing ever set it; the message names the nearest key.
     """
 
     def full(name: str) -> str:
         return f"{scope}.{name}" if scope else name
 
-    writes = config.history(key)
+    flat = dict(leaves(config))
+    writes = _writes(config, key, flat.get(key, MISSING))
     if writes:
         return explain(full(key), writes)
-    flat = dict(leaves(config))
     below = [name for name in flat if name.startswith((f"{key}.", f"{key}["))]
     if below:
-        return "\n".join(explain(full(name), config.history(name)) for name in below)
+        return "\n".join(explain(full(name), _writes(config, name, flat[name])) for name in below)
     near = nearest_key(key, flat, documented or {})
     hint = f"; did you mean {full(near)!r}?" if near else ""
-    raise CommandLineError(f"no view, file or argument sets the key '{shown(full(key))}'{hint}")
+    raise UnknownKeyError(f"no view, file or argument sets the key '{shown(full(key))}'{hint}")
+
+
+def _writes(config: ADict, key: str, value: Any) -> list[Write]:
+    """The writes to a key, and one more where the value is no longer what the last of them gave.
+
+    Nobody is told of `config.layers.append(3)`: a list is Python's own.
+    """
+    writes = config.history(key)
+    now = value_text(value)
+    if not writes or value is MISSING or now == writes[-1].value_text:
+        return writes
+    history = state_of(config).history
+    assert history is not None, "there are writes"
+    items = [name for name in history.keys() if name.startswith(f"{key}[")]  # noqa: SIM118
+    changed = [name for name in items if config.history(name)[-1].origin != writes[-1].origin]
+    who = (
+        f"writes to its items: {', '.join(changed)}" if changed else "a change in place, unrecorded"
+    )
+    origin = Origin("code", who)
+    return [*writes, Write(now, type(value).__name__, origin, writes[-1].value_text)]
 
 
 def documented_history(scope: Scope, key: str, *, several: bool = False) -> str:
@@ -111,16 +133,24 @@ def configs_text(scopes: dict[str, Scope]) -> str:
 
 
 def key_text(scopes: dict[str, Scope], key: str) -> str:
-    """`documented_history` of a key, which begins with its scope's name where there are several."""
-    if len(scopes) == 1:
-        return documented_history(next(iter(scopes.values())), key)
-    name, _, rest = key.partition(".")
-    if name not in scopes or not rest:
+    """`documented_history` of a key, which begins with its scope's name where there are several.
+
+    Raises:
+        CommandLineError: there is no such key, or no such scope.
+    """
+    several = len(scopes) > 1
+    name, _, rest = key.partition(".") if several else (next(iter(scopes)), ".", key)
+    if name in scopes and not rest:
+        raise CommandLineError(f"manual {name}: {name} is a scope; write manual {name}.KEY")
+    if name not in scopes:
         near = [(scope.name, scope.nearest_key(key)) for scope in scopes.values()]
         forms = " or ".join(f"manual {scope}.{found}" for scope, found in near if found)
         hint = f"; write {forms}" if forms else f"; scopes: {', '.join(scopes)}"
         raise CommandLineError(f"manual {shown(key)}: the scope's name comes first{hint}")
-    return documented_history(scopes[name], rest, several=True)
+    try:
+        return documented_history(scopes[name], rest, several=several)
+    except UnknownKeyError as error:
+        raise CommandLineError(str(error)) from None
 
 
 def documentation(manuals: Sequence[Callable[[Any], Any]]) -> ADict:

@@ -426,7 +426,9 @@ class Scope:
         if key in self.views:
             return f"{key} is a view; did you mean the view?"
         if key.startswith(f"{self.name}."):
-            return f"did you mean {key.removeprefix(f'{self.name}.')!r}?"
+            return (
+                f"did you mean {events.full_key(self.name, key.removeprefix(f'{self.name}.'))!r}?"
+            )
         documented = self._documentation()
         keys = {*self._applier.config.to_flat(), *documented} - {key}
         near = nearest_key(

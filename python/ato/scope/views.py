@@ -76,7 +76,9 @@ def plan(views: Mapping[str, View], named: Sequence[str]) -> Plan:
 def _add(view: View, views: Mapping[str, View], order: list[View], above: tuple[str, ...]) -> None:
     chain = (*above, view.name)
     if view.name in above:
-        raise ViewChainError(f"chain_with goes in a circle: {' → '.join(chain)}")
+        raise ViewChainError(
+            f"chain_with goes in a circle: {' → '.join(chain)} ({view.origin.place})"
+        )
     if view in order:
         return
     for name in view.chain:
@@ -84,7 +86,8 @@ def _add(view: View, views: Mapping[str, View], order: list[View], above: tuple[
             near = difflib.get_close_matches(name, views, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ViewChainError(
-                f"chain_with asks for a view that is not there: {' → '.join((*chain, name))}{hint}"
+                f"chain_with asks for a view that is not there: {' → '.join((*chain, name))} "
+                f"({view.origin.place}){hint}"
             )
         _add(views[name], views, order, chain)
     order.append(view)
