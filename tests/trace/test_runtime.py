@@ -792,3 +792,52 @@ def test_a_traced_function_that_raises_tells_who_waits_for_its_end() -> None:
     with recording(), pytest.raises(KeyError):
         runtime_trace(body, trace_id="ending")()
     assert [type(end) for end in ends] == [KeyError]
+
+
+def test_every_kind_of_method_and_callable_is_traced() -> None:
+    """Static and class methods in either order of decorators, instances, partials, C functions."""
+    import functools
+
+    class Kinds:
+        @runtime_trace
+        @staticmethod
+        def outside(x):
+            return x
+
+        @staticmethod
+        @runtime_trace
+        def inside(x):
+            return x
+
+        @runtime_trace
+        @classmethod
+        def of_class(cls, x):
+            return cls, x
+
+        @runtime_trace
+        def __call__(self, x):
+            return x
+
+        @property
+        @runtime_trace
+        def value(self):
+            return 4
+
+    with recording() as recorder:
+        assert Kinds.outside(1) == Kinds().outside(1) == Kinds.inside(1) == 1
+        assert Kinds.of_class(2) == (Kinds, 2)
+        assert Kinds()(3) == 3
+        assert Kinds().value == 4
+        assert runtime_trace(functools.partial(pow, 2), trace_id="a partial")(3) == 8
+        assert runtime_trace(dict, trace_id="a class")(a=1) == {"a": 1}
+        assert runtime_trace(max, trace_id="no signature")(1, 2) == 2
+    assert len(recorder.of("outside")) == 2
+    for name, inputs in {
+        "inside": ["x"],
+        "of_class": ["x"],
+        "value": ["self"],
+        "a partial": ["exp"],
+        "a class": ["a"],
+        "no signature": ["args[0]", "args[1]"],
+    }.items():
+        assert list(one(recorder, name).inputs) == inputs

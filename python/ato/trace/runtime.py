@@ -61,7 +61,11 @@ class _Parameters:
         self.positional: list[str] = []
         self.rest = "args"
         self.keywords = "kwargs"
-        for name, parameter in inspect.signature(fn).parameters.items():
+        try:
+            parameters = inspect.signature(fn).parameters
+        except ValueError:  # `dict`, `max` and others written in C do not say
+            return
+        for name, parameter in parameters.items():
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
                 self.positional.append(name)
             elif parameter.kind is parameter.VAR_POSITIONAL:
@@ -278,6 +282,17 @@ def runtime_trace(
         ScheduleError: `every` is less than 1.
     """
     check_every("runtime_trace", every)
+    if isinstance(fn, (staticmethod, classmethod)):
+        inner = runtime_trace(
+            fn.__func__,
+            trace_id=trace_id,
+            init_fn=init_fn,
+            inspect_fn=inspect_fn,
+            every=every,
+            inputs=inputs,
+            roots=roots,
+        )
+        return type(fn)(inner)
     registration = register(fn, "runtime", trace_id, roots)
     watch = _Watch(registration, init_fn, inspect_fn, every, inputs)
     if inspect.iscoroutinefunction(fn):
