@@ -11,29 +11,49 @@ from pathlib import Path
 
 import ato
 from ato.explain import Explanation, Finding
+from warm import warm
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @dataclass
 class TrainingProject:
-    """A project folder with its own database, run as its user would run it."""
+    """A project folder with its own database, run as its user would run it.
+
+    `libraries` are those that the script imports, which its runs find imported.
+    """
 
     folder: Path
+    libraries: tuple[str, ...] = ()
 
-    def run(self, *tokens: str, script: str = "train.py", status: int = 0, **variables: str) -> str:
-        """Run the script in a fresh process and return what it printed."""
-        done = subprocess.run(
-            [sys.executable, script, *tokens],
-            cwd=self.folder,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
+    def run(
+        self,
+        *tokens: str,
+        script: str = "train.py",
+        status: int = 0,
+        fresh: bool = False,
+        **variables: str,
+    ) -> str:
+        """Run the script in a process of its own and return what it printed.
+
+        With variables, or if it shall be `fresh`, that is a new interpreter: libraries look at
+        variables when they are imported, and each interpreter orders its sets in another way.
+        """
+        if variables or fresh or not hasattr(os, "fork"):
+            done = subprocess.run(
+                [sys.executable, script, *tokens],
+                cwd=self.folder,
+                env={**os.environ, **variables},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            ended, printed = done.returncode, done.stdout + done.stderr
+        else:
+            ended, printed = warm(*self.libraries).run(self.folder, [script, *tokens])
+        assert ended == status, printed
+        return printed
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace a text that stands once in a file."""
@@ -45,17 +65,19 @@ class TrainingProject:
     def copy(self, folder: Path) -> TrainingProject:
         """Copy the project with the runs it has recorded so far."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        return TrainingProject(folder)
+        return TrainingProject(folder, self.libraries)
 
     def why(self, a: int | str = 1, b: int | str = 2) -> Explanation:
         """Ask the project's database why run `b` differs from run `a`."""
         return ato.why(a, b, db=str(self.folder / "experiments.db"))
 
 
-def script_project(folder: Path, script: str) -> TrainingProject:
+def script_project(
+    folder: Path, script: str, libraries: tuple[str, ...] = ()
+) -> TrainingProject:
     """Lay out a project of one script, `train.py`."""
     (folder / "train.py").write_text(script, encoding="utf-8")
-    return TrainingProject(folder)
+    return TrainingProject(folder, libraries)
 
 
 def aside(answer: Explanation, subject: str) -> Finding:

@@ -12,7 +12,7 @@ from projects import EXAMPLES, TrainingProject
 @pytest.fixture(scope="session")
 def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> TrainingProject:
     """The digits project with run 1 recorded."""
-    project = TrainingProject(EXAMPLES / "digits").copy(
+    project = TrainingProject(EXAMPLES / "digits", ("numpy",)).copy(
         tmp_path_factory.mktemp("trained") / "digits"
     )
     project.run("epochs=3")
