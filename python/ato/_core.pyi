@@ -2,12 +2,14 @@
 """The part of Ato that is written in Rust."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import CodeType
-from typing import Any, Literal
+from typing import Any, Literal, Self, final
 
 from ato.fingerprints.types import ArrayDigest
 
 __all__ = [
+    "Journal",
     "digest_array",
     "digest_arrays",
     "digest_buffer",
@@ -16,6 +18,10 @@ __all__ = [
     "digest_memory",
     "digest_structure",
     "digest_value",
+    "journal_header",
+    "journal_is_held",
+    "read_journal",
+    "read_records",
     "simd_level",
 ]
 
@@ -179,3 +185,128 @@ def digest_bytecode(
 
 def simd_level() -> str:
     """The instructions with which the leaves of arrays are hashed on this machine."""
+
+# How a journal goes on after what was read: there is more; the file ends; with a record that is not
+# all there; with something that was never written.
+_Ending = Literal["more", "whole", "torn", "damaged"]
+
+# (number, name) of metrics; (sequence, number of the name, value, step, timestamp, ident, position),
+# with None for NaN; (kind, cells).
+_Key = tuple[int, str]
+_Point = tuple[int, int, float | None, int, float, int | None, int | None]
+_Cells = tuple[int | float | str | None, ...]
+_Content = tuple[list[_Key], list[_Point], list[tuple[int, _Cells]], int, _Ending]
+
+@final
+class Journal:
+    """A file of records that one process appends to, under a lock that its death takes away.
+
+    A record is in the file when the call that logs it returns, and the kernel keeps it when the
+    process is killed. While the file cannot be written, records wait in memory. What logs answers
+
+    - 0: it is in the file;
+    - 1: nothing was done, since the arguments are not of the exact types that are taken here;
+    - 2: it waits in memory;
+    - 3: it is lost, and counted, since there is no room left either;
+    - 4: nothing was done, since the journal is closed, or another process's;
+    - 5: like 0, and the file has grown by `mark` bytes.
+    """
+
+    def __new__(
+        cls,
+        path: str,
+        header: str,
+        *,
+        sequence: int = 0,
+        room: int = ...,
+        pause: float = 1.0,
+        mark: int = ...,
+    ) -> Self:
+        """Begin a journal in a file that is not there yet; a missing folder is made.
+
+        Args:
+            path: the file.
+            header: says whose journal it is.
+            sequence: the number of the first value that is logged.
+            room: bytes that may wait in memory.
+            pause: seconds until a write is tried again after one has failed.
+            mark: bytes after which the answer is 5.
+        """
+
+    def log_metric(
+        self, key: object, value: object, step: object, ident: int | None, position: int | None
+    ) -> int:
+        """Log a value: key a `str`, value a `float` or `int`, step an `int`."""
+
+    def log_metrics(
+        self, metrics: object, step: object, ident: int | None, position: int | None
+    ) -> int:
+        """Log the values of a `dict`, all or none; otherwise as `log_metric`."""
+
+    def append(self, kind: int, cells: _Cells) -> int:
+        """Append a row of a kind of 16 or more."""
+
+    def close(self) -> None:
+        """Write what waits, and end the journal if that worked. The lock goes with the object."""
+
+    def take_waiting(self) -> bytes:
+        """Take back what waits in memory: records."""
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's file and lock."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def length(self) -> int:
+        """Bytes of whole records in the file."""
+
+    @property
+    def sequence(self) -> int:
+        """The number of the next value."""
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait in memory; a value is a record."""
+
+    @property
+    def dropped(self) -> int:
+        """How many records are lost."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the file could last not be written."""
+
+def journal_is_held(path: str) -> bool:
+    """Whether the process that writes a journal is there.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+
+def journal_header(path: str) -> str | None:
+    """The header of a journal; `None` while it is not all there.
+
+    Raises:
+        ValueError: the file is no journal.
+        OSError: it cannot be read.
+    """
+
+def read_journal(path: str, offset: int, most: int) -> _Content:
+    """Read whole records from `offset` on, which is 0 or what an earlier call gave.
+
+    Args:
+        path: the journal.
+        offset: where to begin.
+        most: about how many bytes to read.
+
+    Returns:
+        names of metrics, values, rows, where to go on, and how the file goes on there.
+
+    Raises:
+        ValueError: the file is no journal.
+        OSError: it cannot be read.
+    """
+
+def read_records(records: bytes) -> _Content:
+    """Read the whole records in `records`."""

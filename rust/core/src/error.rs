@@ -16,6 +16,8 @@ pub enum Error {
     UnknownFormat(String),
     /// A code object or the tables of its opcodes are impossible; the text says how.
     Bytecode(&'static str),
+    /// A file is no journal, or (`true`) one of another version.
+    NoJournal(bool),
     /// A file could not be read.
     Io(io::Error),
 }
@@ -37,6 +39,12 @@ impl fmt::Display for Error {
                 f,
                 "elements of the buffer format {format:?} have no dtype; name one"
             ),
+            Self::NoJournal(true) => f.write_str(
+                "another version of ato wrote this journal; open its store with that version",
+            ),
+            Self::NoJournal(false) => {
+                f.write_str("this file is no journal, or its start is damaged")
+            }
             Self::Io(error) => error.fmt(f),
         }
     }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod examine;
 pub mod file;
 mod gather;
+pub mod journal;
 pub mod leaf;
 mod measure;
 mod number;

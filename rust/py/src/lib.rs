@@ -4,6 +4,7 @@ mod buffers;
 mod bytecode;
 mod errors;
 mod found;
+mod journal;
 mod ndarray;
 mod values;
 
@@ -18,6 +19,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::bytecode::digest_bytecode;
+    #[pymodule_export]
+    use crate::journal::{Journal, journal_header, journal_is_held, read_journal, read_records};
     #[pymodule_export]
     use crate::values::{digest_structure, digest_value};
 }

@@ -199,13 +199,19 @@ pub struct Part {
 pub fn read(path: &Path, offset: u64, most: usize) -> Result<Part, Error> {
     let mut file = File::open(path)?;
     let mut magic = Vec::new();
-    (&mut file).take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+    (&mut file)
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut magic)?;
     if magic.len() < MAGIC.len() && MAGIC.starts_with(&magic) {
         // Its writer had no time for more.
         return Ok(Part {
             bytes: Vec::new(),
             offset: 0,
-            ending: if magic.is_empty() { Ending::Whole } else { Ending::Torn },
+            ending: if magic.is_empty() {
+                Ending::Whole
+            } else {
+                Ending::Torn
+            },
         });
     }
     if magic != MAGIC {
@@ -238,7 +244,11 @@ pub fn read(path: &Path, offset: u64, most: usize) -> Result<Part, Error> {
             Next::Damaged => Ending::Damaged,
         };
         bytes.truncate(at);
-        return Ok(Part { bytes, offset, ending });
+        return Ok(Part {
+            bytes,
+            offset,
+            ending,
+        });
     }
 }
 

@@ -130,7 +130,10 @@ impl<M: Medium> Writer<M> {
     ///
     /// `kind` is not that of a row.
     pub fn row<'a>(&mut self, kind: u8, cells: impl IntoIterator<Item = Cell<'a>>) -> Kept {
-        assert!(kind >= FIRST_ROW, "the kind of a row is {FIRST_ROW} or more");
+        assert!(
+            kind >= FIRST_ROW,
+            "the kind of a row is {FIRST_ROW} or more"
+        );
         self.draft.clear();
         let drafted = self.draft.begin(kind).and_then(|()| {
             cells
