@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ato import ADict, Scope
-from ato.exceptions import CommandLineError, UnknownViewError
+from ato import ADict, MultiScope, Scope
+from ato.exceptions import CommandLineError, ConfigTypeError, UnknownViewError
 from ato.scope.command_line import parse
 
 
@@ -236,7 +238,7 @@ def test_a_section_is_checked_leaf_by_leaf():
     }
     assert type(scope.config.model.rate) is float
     with pytest.raises(
-        CommandLineError, match=r"model\.name is a str \(set by given to the scope, "
+        CommandLineError, match=r"model\.name is a str \(set by the config given to the scope, "
     ):
         scope.apply(argv=["model={'name': 3}"])
 
@@ -251,6 +253,33 @@ def test_with_several_scopes_messages_have_names_that_can_be_copied():
     assert str(caught.value).endswith("as a text it is written config.name:=50")
     other.assign(["other.x=1", "y=2"])
     assert other.config == {"x": 1, "y": 2}
+
+
+@pytest.mark.parametrize("argv", ["lr=3", ["lr=3", 4], 5, None])
+def test_arguments_are_a_list_of_texts(argv):
+    """A single text would be read letter by letter; `assign` alone takes one."""
+    scope = made()
+    message = r"arguments are a list of texts, as \['lr=0.1'\], not "
+    if argv is not None:
+        with pytest.raises(ConfigTypeError, match=message):
+            scope.apply(argv=argv)
+        with pytest.raises(ConfigTypeError, match=message):
+            MultiScope(scope).apply(argv=argv)
+    if not isinstance(argv, str):
+        with pytest.raises(ConfigTypeError, match=message):
+            scope.assign(argv)
+    assert scope.apply(argv=[]).lr == 0.1
+
+
+def test_a_path_stays_a_path():
+    """No literal is a path, so that a text becomes one; other classes have no form at all."""
+    config = {"root": PurePosixPath("/data"), "level": logging.Filter()}
+    scope = Scope(config=config)
+    assert scope.apply(argv=["root=/scratch/x"]).root == PurePosixPath("/scratch/x")
+    with pytest.raises(CommandLineError, match="has no form for that: set it in a view"):
+        scope.apply(argv=["level=high"])
+    with pytest.raises(CommandLineError, match="3 is an int"):
+        scope.apply(argv=["root=3"])
 
 
 def test_assign_speaks_the_same_language():

@@ -366,7 +366,7 @@ def test_the_used_config_keeps_its_history(scope):
     with scope.using({"lr": 7}) as plain:
         (write,) = scope.history("lr")
         assert write.origin.kind == "default"
-        assert write.origin.text == "given to scope.using"
+        assert write.origin.text == "the config given to scope.using"
         assert write.origin.place.startswith("tests/scope/test_injection.py:")
         plain.lr = 8
         assert scope.explain("lr").startswith("lr = 8\n  set by tests/scope/test_injection.py:")

@@ -6,7 +6,7 @@ import pytest
 
 from ato import MultiScope, Scope
 from ato.exceptions import CommandLineError, UnknownKeyError, UnknownViewError
-from ato.scope.suggestions import documented_as, nearest_key, printable, shown
+from ato.scope.suggestions import documented_as, nearest, nearest_key, printable, shown
 
 
 def single(**options):
@@ -139,6 +139,12 @@ def test_manual_of_another_name(capsys):
     """`manual learning_rate` says which key that is."""
     with pytest.raises(CommandLineError, match="'learning_rate'; did you mean 'lr'"):
         single().apply(argv=["manual", "learning_rate"])
+
+
+def test_what_shares_letters_by_chance_is_not_meant():
+    """No suggestion is better than a wrong one."""
+    assert nearest("late0", ["after"]) is None
+    assert nearest("batch", ["batch_size"]) == "batch_size"
 
 
 def test_words_of_a_description():

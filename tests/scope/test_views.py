@@ -156,6 +156,8 @@ def test_what_cannot_be_a_view():
         scope.observe("x", config=3)
     with pytest.raises(ScopeError, match="function of the config"):
         scope.observe("x")(3)
+    with pytest.raises(ScopeError, match="a function that sets each key, not 3"):
+        scope.manual(3)
 
 
 def test_a_failing_view_leaves_the_config_as_it_was():

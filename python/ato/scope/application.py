@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ato import events
@@ -16,7 +17,7 @@ from ato.exceptions import CommandLineError
 from ato.provenance import MISSING, History, Origin, Source, dotted, value_text
 from ato.scope import argparse_bridge
 from ato.scope.argparse_bridge import Flag
-from ato.scope.command_line import Assignment, CommandLine, Token
+from ato.scope.command_line import LITERALS, Assignment, CommandLine, Token
 from ato.scope.lazy import after_command_line
 from ato.scope.suggestions import shown
 from ato.scope.terminal import say
@@ -310,6 +311,8 @@ def _converted(
             return _as_float(value, setting)
         if isinstance(value, str) and value in _NUMBERS_AS_WORDS:
             return _NUMBERS_AS_WORDS[value]
+    if isinstance(old, PurePath) and isinstance(value, str):
+        return type(old)(value)  # the command line has no other form for a path
     if isinstance(old, dict) and isinstance(value, Mapping):
         return {
             key: _converted(item, dict.get(old, key), dotted(path, key), setting, history)
@@ -339,6 +342,8 @@ def _as_it_is_written(value: Any, old: Any) -> str:
         return f"; write {value_text(type(old)(value))}"
     if type(old) is int and type(value) is float and value.is_integer():
         return f"; write {_short(int(value))}"
+    if isinstance(value, str) and not isinstance(old, LITERALS):
+        return "; the command line has no form for that: set it in a view"
     return ""
 
 

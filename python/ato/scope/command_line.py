@@ -12,18 +12,20 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ato.exceptions import CommandLineError, UnknownViewError
+from ato.exceptions import CommandLineError, ConfigTypeError, UnknownViewError
 from ato.provenance import Origin
 from ato.scope.suggestions import nearest, shown
 
 __all__ = [
     "HELP",
+    "LITERALS",
     "Assignment",
     "CommandLine",
     "Token",
     "ViewRequest",
     "parse",
     "parse_tokens",
+    "texts",
     "tokens",
 ]
 
@@ -33,7 +35,7 @@ _DEEPEST_KEY = 100
 HELP = ("--help", "-h")
 # Given a scope and a name: the key of that scope which is meant.
 FindKey = Callable[[str, str], str | None]
-_LITERALS = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set)
+LITERALS = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,20 @@ class CommandLine:
     assignments: dict[str, list[Assignment]] = field(default_factory=dict)
     show: Literal["manual", "print", "history"] | None = None
     key: str | None = None
+
+
+def texts(argv: Iterable[str]) -> list[str]:
+    """The arguments that a program gives, as a list.
+
+    Raises:
+        ConfigTypeError: it is no list of texts; a single text is none either.
+    """
+    given: list[Any] = (
+        [argv] if isinstance(argv, str) or not isinstance(argv, Iterable) else [*argv]
+    )
+    if isinstance(argv, str) or not all(isinstance(text, str) for text in given):
+        raise ConfigTypeError(f"arguments are a list of texts, as ['lr=0.1'], not {argv!r:.80}")
+    return given
 
 
 def tokens(argv: Sequence[str], positions: Sequence[int | None] | None = None) -> list[Token]:
@@ -292,7 +308,7 @@ def _value(sign: str, text: str, token: Token) -> Any:
                 "texts in it that are no plain words need quotes"
             ) from None
         return text
-    return value if isinstance(value, _LITERALS) else text
+    return value if isinstance(value, LITERALS) else text
 
 
 class _WordsAsTexts(ast.NodeTransformer):

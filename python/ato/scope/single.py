@@ -26,7 +26,7 @@ from ato.exceptions import (
 from ato.provenance import MISSING, History, Origin, Write, caller
 from ato.scope import argparse_bridge, registry
 from ato.scope.application import Applier
-from ato.scope.command_line import CommandLine, Token, parse_tokens, tokens
+from ato.scope.command_line import CommandLine, Token, parse_tokens, texts, tokens
 from ato.scope.injection import inject
 from ato.scope.lazy import lazy, split_lazy_blocks
 from ato.scope.manual import configs_text, history_text, key_text, manual_text, manual_texts
@@ -80,7 +80,9 @@ class Scope:
         self.views: dict[str, View] = {}
         self.manuals: list[Callable[[Any], Any]] = []
         own = config if isinstance(config, ADict) else ADict(config or {})
-        self._applier = Applier(self, own, Origin("default", "given to the scope", *caller()))
+        self._applier = Applier(
+            self, own, Origin("default", "the config given to the scope", *caller())
+        )
         self._assigned: list[Token] = []
         # Arguments that a program gave, and the scopes that share them.
         self._argv: list[str] | None = None
@@ -157,6 +159,8 @@ class Scope:
 
     def manual(self, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Register documentation: a function that sets each key to a text about it."""
+        if not callable(fn):
+            raise ScopeError(f"documentation is a function that sets each key, not {fn!r:.80}")
         self.manuals.append(fn)
         self._documented = None
         return _marked(fn, "manual")
@@ -259,11 +263,11 @@ class Scope:
     def _without_own_name(self, argv: Sequence[str]) -> list[str]:
         """Take the scope's name away, which must stand in front where several share a command line."""
         own = f"{self.name}." if len(registry.scopes()) > 1 else ""
-        return [text.removeprefix(own) for text in argv]
+        return [text.removeprefix(own) for text in texts(argv)]
 
     def take(self, argv: Sequence[str], sharing: dict[str, Scope]) -> None:
         """Take arguments, which are for all scopes of `sharing`, in the place of the script's."""
-        self._argv = list(argv)
+        self._argv = texts(argv)
         self._sharing = sharing
         self._applied = False
 
@@ -318,8 +322,8 @@ class Scope:
         A scope that was applied is applied anew at its next use.
         """
         place = caller()
-        texts = self._without_own_name([given] if isinstance(given, str) else given)
-        self._assigned += [Token(text, None, *place) for text in texts]
+        added = self._without_own_name([given] if isinstance(given, str) else given)
+        self._assigned += [Token(text, None, *place) for text in added]
         self._applied = False
 
     def apply_anew(self) -> None:
@@ -457,7 +461,7 @@ def _own(config: ADict, name: str) -> None:
     """Let what is read of a config count as read of the scope `name`, with whoever gave it as origin."""
     state = state_of(config)
     if state.history is None:
-        given = Origin("default", "given to scope.using", *caller())
+        given = Origin("default", "the config given to scope.using", *caller())
         history = History()
         with history.writing(given):
             for key, value in config.to_flat().items():

@@ -13,6 +13,8 @@ _WORD = re.compile(r"[^\W_]+")
 # A single letter or `of` stands in too many descriptions to mean any one of them.
 _SHORTEST_ALIAS = 3
 _LONGEST = 80
+# Below it names share their letters by chance, as `late0` and `after` do.
+_LEAST_ALIKE = 0.65
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -20,7 +22,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     by_folded: dict[str, str] = {}
     for each in names:
         by_folded.setdefault(each.casefold(), each)
-    near = difflib.get_close_matches(name.casefold(), by_folded, 1)
+    near = difflib.get_close_matches(name.casefold(), by_folded, 1, _LEAST_ALIKE)
     return by_folded[near[0]] if near else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import dis
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from ato.exceptions import ViewChainError
 from ato.provenance import Origin
 from ato.scope.lazy import Split
+from ato.scope.suggestions import nearest
 
 __all__ = ["Plan", "View", "in_order", "keys_set_by", "plan"]
 
@@ -83,8 +83,8 @@ def _add(view: View, views: Mapping[str, View], order: list[View], above: tuple[
         return
     for name in view.chain:
         if name not in views:
-            near = difflib.get_close_matches(name, views, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = nearest(name, views)
+            hint = f"; did you mean {near!r}?" if near else ""
             raise ViewChainError(
                 f"chain_with asks for a view that is not there: {' → '.join((*chain, name))} "
                 f"({view.origin.place}){hint}"
