@@ -97,6 +97,11 @@ def _digest_storage(
     torch: Any, x: Any, algorithm: Algorithm, wanted: dict[str, bool]
 ) -> ArrayDigest:
     _refuse_unreadable(torch, x)
+    examined = wanted["order_free"] or wanted["summary"] or wanted["sketch"]
+    if x.is_cuda and algorithm == "xxh3" and not examined:
+        from ato.fingerprints import cuda  # it imports torch, which is there
+
+        return cuda.digest_tensors([x], leaves=wanted["leaves"])[0]
     try:
         *memory, _keep = _storage(torch, x)
         read: Any = digest_memory  # which of its arguments the list holds, mypy cannot count
@@ -113,7 +118,7 @@ def _digest_storage(
 def memory_of(x: Any) -> tuple[Any, ...] | None:
     """For `digest_arrays`: where a plain torch tensor lies; `None` for what `digest_other` takes."""
     torch = sys.modules.get("torch")
-    if torch is None or type(x) not in (torch.Tensor, torch.nn.Parameter):
+    if torch is None or type(x) not in (torch.Tensor, torch.nn.Parameter) or x.is_cuda:
         return None
     try:
         _refuse_unreadable(torch, x)
