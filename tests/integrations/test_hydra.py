@@ -115,8 +115,9 @@ def test_a_job_that_fails_ends_its_run_as_failed(app):
 
 
 def test_secrets_in_overrides_are_masked(app):
-    """A password that was given as an override stands neither in the tags nor in the config."""
-    python(app, "train.py", "db.password=sesame")
+    """A password in an override, of a section too, stands neither in the tags nor in the config."""
+    section, hosts = "+api={token:sesame,port:1}", "+hosts=[{password:sesame}]"
+    python(app, "train.py", "db.password=sesame", section, hosts)
     written = list(Path.cwd().glob("experiments.db*"))
     assert written and not any(b"sesame" in file.read_bytes() for file in written)
 

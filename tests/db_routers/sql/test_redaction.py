@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from ato.db_routers.sql import redaction
-from ato.db_routers.sql.redaction import is_secret_key, keyed_digest, mask_command, mask_write
+from ato.db_routers.sql.redaction import (
+    holds_secret,
+    is_secret_key,
+    keyed_digest,
+    mask_command,
+    mask_origin,
+    mask_write,
+)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +97,29 @@ def test_without_a_writable_folder_the_key_lasts_for_the_process(monkeypatch, tm
     monkeypatch.setattr(redaction, "_kept_key", None)
     assert keyed_digest("ab") == keyed_digest("ab")
     assert "ab" not in keyed_digest("ab").split()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("+db={password:x,port:1}", "+db={password:<secret>,port:1}"),
+        ("a={b:{'api-key': \"x,}y\"},lr:1}", "a={b:{'api-key': <secret>},lr:1}"),
+        ("a={token:{of:[x,y]},lr:1}", "a={token:<secret>,lr:1}"),
+        ("l=[{secret:x},{lr:1}]", "l=[{secret:<secret>},{lr:1}]"),
+        ("url=http://host?token=x", "url=http://host?token=<secret>"),
+        ("a={max_tokens:5,tokenizer:x}", "a={max_tokens:5,tokenizer:x}"),
+    ],
+)
+def test_secrets_inside_of_an_argument_are_masked(given, kept):
+    """One argument may write a whole section: what is secret in it is masked, the rest is kept."""
+    assert mask_command([given]) == [kept]
+    write = {"value_text": "1", "origin": {"kind": "cli", "text": given}}
+    assert mask_origin(write) == {"value_text": "1", "origin": {"kind": "cli", "text": kept}}
+
+
+def test_a_list_with_a_secret_in_it_is_secret():
+    """A list of sections is one leaf of a config, and hides what any of them hides."""
+    assert holds_secret("hosts", [{"user": "x"}, {"password": "y"}])
+    assert holds_secret("token", ["x"])
+    assert not holds_secret("hosts", [{"user": "x"}, {"password": None}])
+    assert not holds_secret("token", [1, 2])

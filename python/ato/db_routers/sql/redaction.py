@@ -11,14 +11,24 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ato.events import Leaf
 
-__all__ = ["MASK", "is_secret_key", "keyed_digest", "mask_command", "mask_leaves", "mask_write"]
+__all__ = [
+    "MASK",
+    "holds_secret",
+    "is_secret_key",
+    "keyed_digest",
+    "mask_command",
+    "mask_leaves",
+    "mask_origin",
+    "mask_text",
+    "mask_write",
+]
 
 MASK = "<secret>"
 
@@ -26,6 +36,9 @@ MASK = "<secret>"
 _SECRET_KEY = re.compile(
     r"(?<![a-z0-9])(?:password|passwd|secret|token|api[_-]?key|access[_-]?key)(?![a-z0-9])"
 )
+# A name and what parts it from its value, inside of a longer text: `token=`, `'api-key': `.
+_NAMED = re.compile(r"([\w.-]+)['\"]?\s*(?::=|[:=])\s*")
+_CLOSING = {"{": "}", "[": "]", "(": ")"}
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _KEY_BYTES = 32
 # What these look like is no secret: `token_ids` and the weights of a `token_embedding` are data.
@@ -50,7 +63,7 @@ def keyed_digest(fingerprint: str) -> str:
 
 
 def mask_command(arguments: Sequence[str]) -> list[str]:
-    """The command line without the values of secrets: `token=x`, `--token=x`, `--token x`."""
+    """The command line without secrets: `token=x`, `--token=x`, `--token x`, `db={token:x}`."""
     masked: list[str] = []
     value_follows = False
     for argument in arguments:
@@ -61,9 +74,56 @@ def mask_command(arguments: Sequence[str]) -> list[str]:
         elif secret and equals:
             masked.append(f"{name}={MASK}")
         else:
-            masked.append(argument)
+            masked.append(mask_text(argument))
         value_follows = secret and not equals and argument.startswith("-")
     return masked
+
+
+def mask_text(text: str) -> str:
+    """A text without the values that stand behind a secret's name in it: `{token: x, lr: 1}`."""
+    kept: list[str] = []
+    at = 0
+    for match in _NAMED.finditer(text):
+        if match.start() >= at and is_secret_key(match[1]):
+            kept += [text[at : match.end()], MASK]
+            at = _value_end(text, match.end())
+    return "".join([*kept, text[at:]])
+
+
+def _value_end(text: str, start: int) -> int:
+    """Where a value ends: before the comma or bracket behind it that it did not open itself."""
+    open_brackets: list[str] = []
+    quote = ""
+    for at in range(start, len(text)):
+        mark = text[at]
+        if quote:
+            quote = "" if mark == quote else quote
+        elif mark in "'\"":
+            quote = mark
+        elif mark in _CLOSING:
+            open_brackets.append(_CLOSING[mark])
+        elif open_brackets:
+            if mark == open_brackets[-1]:
+                open_brackets.pop()
+        elif mark in ",}])":
+            return at
+    return len(text)
+
+
+def holds_secret(key: str, value: object) -> bool:
+    """Whether a config's value is a secret text, or a list with one in it."""
+    seen: set[int] = set()  # a list may contain itself
+    left = [(key, value)]
+    while left:
+        name, item = left.pop()
+        if isinstance(item, str):
+            if is_secret_key(name):
+                return True
+        elif isinstance(item, (Mapping, list, tuple)) and id(item) not in seen:
+            seen.add(id(item))
+            inside = item.items() if isinstance(item, Mapping) else (("", one) for one in item)
+            left += [(f"{name}.{part}" if part != "" else name, one) for part, one in inside]
+    return False
 
 
 def mask_leaves(leaves: dict[str, Leaf]) -> dict[str, Leaf]:
@@ -76,6 +136,14 @@ def _masked(leaf: Leaf) -> Leaf:
         return leaf
     text = None if leaf.text is None else MASK
     return leaf._replace(fingerprint=keyed_digest(leaf.fingerprint), text=text)
+
+
+def mask_origin(write: dict[str, Any]) -> dict[str, Any]:
+    """A `provenance.Write` as JSON, of no secret; its argument may have written secrets as well."""
+    origin = write.get("origin")
+    if not isinstance(origin, dict) or "text" not in origin or origin.get("kind") != "cli":
+        return write
+    return {**write, "origin": {**origin, "text": mask_text(origin["text"])}}
 
 
 def mask_write(write: dict[str, Any], key: str) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from ato.adict.structure import plain
 from ato.compose.omegaconf import is_omegaconf, plain_omegaconf
 from ato.db_routers.sql.redaction import (
     MASK,
+    holds_secret,
     is_secret_key,
     keyed_digest,
     mask_command,
+    mask_origin,
     mask_write,
 )
 from ato.db_routers.sql.text import as_text
@@ -76,9 +78,7 @@ def snapshot(config: Mapping[str, Any]) -> ConfigSnapshot:
     with quiet_reads():
         config, leaves = _gathered(config)
         flat = {leaf.key: leaf for leaf in leaves}
-        secret = frozenset(
-            k for k, leaf in flat.items() if isinstance(leaf.value, str) and is_secret_key(k)
-        )
+        secret = frozenset(k for k, leaf in flat.items() if holds_secret(k, leaf.value))
         content = {key: _entry(leaf, key in secret) for key, leaf in flat.items()}
         structural, value_hash = _hashes(_masked(config, content) if secret else config)
     values = {key: leaf.value for key, leaf in flat.items()}
@@ -206,8 +206,10 @@ def _entry(leaf: _Leaf, secret: bool) -> dict[str, Any]:
             entry["gap"] = str(error)
     writes = [write.to_json() for write in leaf.writes]
     # By the key alone: a secret that was set and is gone by now stands in the history as well.
-    hidden = is_secret_key(leaf.key)
-    entry["history"] = [mask_write(write, leaf.key) for write in writes] if hidden else writes
+    hidden = secret or is_secret_key(leaf.key)
+    entry["history"] = [
+        mask_write(write, leaf.key) if hidden else mask_origin(write) for write in writes
+    ]
     if secret:
         entry["secret"] = True
     return entry
