@@ -396,12 +396,17 @@ def _object_text(value: Any) -> str:
         return f"{kind.__name__} {'' if dtype is None else f'{dtype} '}{tuple(shape)}"
     named = getattr(value, "__qualname__", None)
     if isinstance(named, str):
-        return f"{value.__module__}.{named}"
+        return f"{getattr(value, '__module__', None) or kind.__module__}.{named}"
     text = f"{kind.__module__}.{kind.__qualname__}"
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         return f"{kind.__name__} of {len(value)}"
     # A default repr holds an address; one that the class wrote is what its author wants shown.
-    return text if kind.__repr__ is _DEFAULT_REPR else _ADDRESS.sub("", repr(value))
+    if kind.__repr__ is _DEFAULT_REPR:
+        return text
+    try:
+        return _ADDRESS.sub("", repr(value))
+    except Exception:  # noqa: BLE001 (the author's own code; to note a write must not fail)
+        return kind.__name__
 
 
 def _cut(text: str) -> str:

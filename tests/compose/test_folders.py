@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 import warnings
 
 import pytest
@@ -276,7 +277,7 @@ def test_an_override_reaches_into_lists(conf):
         "[{'b': 1}, 2]",
         "[{'b': 5}, 6]",
     ]
-    with pytest.raises(UnknownKeyError, match="'7'"):
+    with pytest.raises(UnknownKeyError, match=r"no item 7 in 'a' .*the list has 2"):
         ADict.compose_hierarchy("conf", "lists", overrides={"a.7": 5})
 
 
@@ -293,3 +294,78 @@ def test_values_that_are_no_data_pass_through_overrides(conf):
     """An override may be any object, which the config holds as it is."""
     marker = object()
     assert ADict.compose_hierarchy(conf, overrides={"a.b": marker}).a.b is marker
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"root": None}, "a path is a text or a Path, not None"),
+        ({"config_filename": None}, "config_filename is a text"),
+        ({"select": "model=vit"}, "select is a mapping"),
+        ({"select": {1: "vit"}}, "select is a mapping"),
+        ({"overrides": ["lr=1"]}, "overrides is a mapping"),
+        ({"overrides": {"...": 1}}, "an override's key is a dotted text, not '...'"),
+        ({"overrides": {"~.": 1}}, "an override's key is a dotted text, not '~.'"),
+        ({"required": None}, "required is a list of dotted keys"),
+        ({"required": [1]}, "required is a list of dotted keys"),
+        ({"required": [""]}, "required is a list of dotted keys"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(conf, arguments, message):
+    """Each argument says what it takes."""
+    with pytest.raises(ConfigTypeError, match=message):
+        ADict.compose_hierarchy(**{"root": conf, **arguments})
+
+
+LONG_INDEX = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "error", "message"),
+    [
+        (f"a: [1]\nb: ${{a.{LONG_INDEX}}}", {}, UnknownKeyError, "config.yaml:2: .*no key '999"),
+        (f"a: ${{oc.decode:'{LONG_INDEX}'}}", {}, ConfigFileError, "config.yaml:1: .*5000 digits"),
+        ("a: [1]", {"overrides": {f"a.{LONG_INDEX}": 1}}, UnknownKeyError, "no item 999"),
+        ("a: [1]", {"required": [f"a.{LONG_INDEX}"]}, UnknownKeyError, "no key '999"),
+        (
+            "\n".join(f"k{i}: ${{k{i + 1}}}" for i in range(2000)) + "\nk2000: 1",
+            {},
+            ConfigFileError,
+            "config.yaml:[0-9]+: .*too many interpolations",
+        ),
+        (
+            f"a: {'${oc.decode:' * 999}x{'}' * 999}",
+            {},
+            ConfigFileError,
+            "config.yaml:1: .*too many interpolations",
+        ),
+        ("a: 1", {"config_filename": "a\0"}, ConfigFileError, "is no name of a file"),
+        ("a: 1", {"config_filename": "a" * 3000}, MissingFileError, "no primary config"),
+        ("a: [1]", {"overrides": {"~a.0": 1}}, UnknownKeyError, "cannot delete .*override 'a'"),
+        ("a: 1", {"overrides": {"~b": 1}}, UnknownKeyError, "py:[0-9]+: cannot delete: no key 'b'"),
+    ],
+)
+def test_what_no_config_can_mean_is_refused(conf, config, arguments, error, message):
+    """Numbers, chains and names without end are errors of Ato's, with their place."""
+    write_tree(conf, {"config": config + "\n"})
+    with pytest.raises(error, match=message):
+        ADict.compose_hierarchy(conf, **arguments)
+
+
+def test_a_root_that_is_no_folder_is_said(conf):
+    """The message is about the folder, not about the file in it; `ignore` gives an empty config."""
+    with pytest.raises(MissingFileError, match=f"no such folder: {conf}x"):
+        ADict.compose_hierarchy(f"{conf}x")
+    assert ADict.compose_hierarchy(f"{conf}x", on_missing="ignore") == {}
+
+
+def test_many_overrides_take_time_in_proportion(conf):
+    """Four times as many new sections cost about four times as much, not sixteen."""
+
+    def seconds(count):
+        overrides = {f"n{i}.a": {"b": i} for i in range(count)}
+        begun = time.process_time()
+        ADict.compose_hierarchy(conf, overrides=overrides)
+        return time.process_time() - begun
+
+    assert min(seconds(2000) for _ in range(3)) < 10 * min(seconds(500) for _ in range(3))

@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple, TypedDict
 
 import attrs
 import ml_collections
+import pydantic.v1
 import pytest
 from pydantic import BaseModel, ConfigDict
 
@@ -186,3 +187,58 @@ def test_what_has_no_fields_is_refused(value):
     """Any other object, and a class, is an error that lists what is taken."""
     with pytest.raises(ConfigTypeError, match="from_object takes dataclasses, pydantic models"):
         ADict.from_object(value)
+
+
+def test_fields_without_a_value_are_left_out():
+    """A model or an attrs object that was made without some of its fields is taken without them."""
+
+    class Loose(BaseModel):
+        needed: int
+        size: int = 3
+
+    @attrs.define
+    class Late:
+        now: int = 1
+        later: int = attrs.field(init=False)
+
+    assert ADict.from_object(Loose.model_construct()) == {"size": 3}
+    assert ADict.from_object(Late()) == {"now": 1}
+
+
+def test_models_of_pydantic_1_are_models():
+    """A model of the older interface gives its fields, the default ones with that origin."""
+
+    class Old(pydantic.v1.BaseModel):
+        needed: int
+        size: int = 3
+
+        class Config:
+            extra = "allow"
+
+    config = ADict.from_object(Old(needed=1, more=2))
+    assert config == {"needed": 1, "size": 3, "more": 2}
+    assert config.history("size")[0].origin.text == "default of Old.size"
+    assert config.history("needed")[0].origin.kind == "code"
+
+
+def test_fields_that_cannot_be_read_are_said():
+    """An error of the object's own becomes one that says which object it was."""
+    config = ml_collections.ConfigDict({"a": {}})
+    config.a.must = ml_collections.config_dict.required_placeholder(int)
+    with pytest.raises(ConfigValueError, match="a: the fields of a ConfigDict cannot be read: Req"):
+        ADict.from_object(config)
+
+
+def test_what_has_no_end_is_refused():
+    """A list that contains itself, and nesting that no stack holds, are errors of Ato's."""
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(
+        ConfigValueError, match="nested too deeply, or a list in it contains itself"
+    ):
+        ADict.from_object(SimpleNamespace(a=circle))
+    deep: dict[str, object] = {}
+    for _ in range(2000):
+        deep = {"a": deep}
+    with pytest.raises(ConfigValueError, match="nested too deeply"):
+        ADict.from_object(deep)

@@ -153,3 +153,10 @@ def test_hydra_is_not_needed_and_neither_library_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("command line: a=1", "")
+
+
+@pytest.mark.parametrize("overrides", ["lr=1", [1], [None]])
+def test_overrides_are_texts(overrides):
+    """One text, or what is no text, is refused: it would be read letter by letter."""
+    with pytest.raises(ConfigTypeError, match="overrides are a list of texts"):
+        ADict.from_omegaconf(OmegaConf.create({"lr": 1}), overrides)

@@ -261,3 +261,27 @@ def test_a_value_set_over_a_loaded_one_shows_it(tmp_path):
     config = load(tmp_path, base="lr = 0.1", main="_base_ = 'base.py'\nlr = 0.2")
     config.lr = 0.3
     assert [text for text, _ in origins(config, "lr")] == ["0.1", "0.2", "0.3"]
+
+
+def test_a_branch_that_is_emptied_has_an_origin(tmp_path):
+    """`_delete_` alone leaves an empty mapping, written by the line that has it."""
+    base = "a = dict(x=1)\nb = [dict(x=1)]\n"
+    main = "_base_ = 'base.py'\na = dict(_delete_=True)\nb = {'0': dict(_delete_=True)}\n"
+    config = load(tmp_path, main=main, base=base)
+    assert config == {"a": {}, "b": [{}]}
+    assert origins(config, "a") == [("{}", "main.py:2")]
+    assert ADict(a=1).load_mm_config("main.py") == config
+
+
+def test_values_that_cannot_be_shown_are_values(tmp_path):
+    """What has no module, or a `repr` that fails, stands in a config and in its history."""
+    main = """
+        class Shy:
+            def __repr__(self):
+                raise ValueError
+        shy = Shy()
+        numbers = (n for n in range(3))
+    """
+    config = load(tmp_path, main=main)
+    assert [write.value_text for write in config.history("shy")] == ["Shy"]
+    assert config.history("numbers")[0].value_text == "builtins.<genexpr>"

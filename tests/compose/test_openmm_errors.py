@@ -11,6 +11,7 @@ from ato import ADict
 from ato.exceptions import (
     ConfigFileError,
     ConfigTypeError,
+    ConfigValueError,
     FrozenConfigError,
     MissingFileError,
     UnknownKeyError,
@@ -172,7 +173,11 @@ REFUSED = [
     ),
     ({"main.py": "x = 1\nreturn x"}, ConfigFileError, "main.py:2: SyntaxError: 'return' outside"),
     ({"main.py": "import sys\nsys.exit(3)"}, ConfigFileError, "main.py:2: SystemExit: 3"),
-    ({"main.py": "x = []\nx.append(x)"}, ConfigFileError, "main.py: RecursionError"),
+    (
+        {"main.py": "x = []\nx.append(x)"},
+        ConfigFileError,
+        "main.py: a value is nested too deeply, or contains itself",
+    ),
     ({"main.py": ON_BASE, "base.py": "x = 1 / 0"}, ConfigFileError, "base.py:1: ZeroDivisionError"),
     ({"main.yaml": "a: 1\nb: ]"}, ConfigFileError, "main.yaml:2: not plain YAML"),
     # the newer style
@@ -273,3 +278,59 @@ def test_safe_reads_data_files(tmp_path):
     write(tmp_path, {"main.json": '{"a": {"x": 1}}'}).rename(tmp_path / "base.json")
     main = write(tmp_path, {"main.yaml": "_base_: base.json\na: {y: 2}\n"})
     assert ADict().load_mm_config(main, safe=True) == {"a": {"x": 1, "y": 2}}
+
+
+LONG_INDEX = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("files", "error", "message"),
+    [
+        (
+            {"main.py": f"{ON_BASE}a = {{'{LONG_INDEX}': 1}}", "base.py": "a = [1]"},
+            ConfigFileError,
+            "main.py:2: a has no item 999",
+        ),
+        (
+            {"main.py": f"{ON_BASE}b = '{{{{_base_.a.{LONG_INDEX}}}}}'", "base.py": "a = [1]"},
+            UnknownKeyError,
+            "main.py:2: .*no item 999",
+        ),
+        (
+            {"main.py": "_base_ = 'b0.py'"}
+            | {f"b{i}.py": f"_base_ = 'b{i + 1}.py'" for i in range(400)}
+            | {"b400.py": "a = 1"},
+            ConfigFileError,
+            "main.py: too many bases one upon the other",
+        ),
+    ],
+    ids=["index", "reference", "bases"],
+)
+def test_what_has_no_end_is_refused(files, error, message, tmp_path):
+    """Numbers that Python refuses to read and endless chains of bases are errors of Ato's."""
+    test_what_is_wrong_is_said_with_file_and_line(files, error, message, tmp_path)
+
+
+def test_tuples_as_keys_are_refused_before_anything_is_merged(tmp_path):
+    """A tuple names several keys of a config: it cannot be one that is merged in."""
+    main = write(tmp_path, {"main.py": "a = 2\nb = {(1, 2): 3}\n"})
+    for load in (ADict.load_mm_config, ADict.load):
+        config = ADict(a=1)
+        with pytest.raises(ConfigValueError, match=r"the key \(1, 2\) is a tuple"):
+            load(config, main)
+        assert config == {"a": 1}
+
+
+@pytest.mark.parametrize("load", [ADict.from_mm_config, ADict.from_file])
+def test_paths_that_lead_to_no_text_are_refused(load, tmp_path):
+    """No path, a name too long for any file, a link to nothing, and a file that cannot be read."""
+    with pytest.raises(ConfigTypeError, match="a path is a text or a Path, not None"):
+        load(None)
+    with pytest.raises(MissingFileError, match="no such config file"):
+        load("a" * 5000 + ".yaml")
+    (tmp_path / "circle.yaml").symlink_to("circle.yaml")
+    with pytest.raises(MissingFileError, match=r"circle\.yaml is a link that leads to no file"):
+        load("circle.yaml")
+    (tmp_path / "memory.yaml").symlink_to("/proc/self/mem")
+    with pytest.raises(ConfigFileError, match=r"memory\.yaml: cannot be read"):
+        load("memory.yaml")

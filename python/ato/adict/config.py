@@ -34,6 +34,7 @@ from ato.adict.state import (
 )
 from ato.adict.structure import structure_hash, structure_text
 from ato.adict.tree import fill, nodes, place
+from ato.compose.reading import as_path
 from ato.exceptions import ConfigValueError, FrozenConfigError, UnknownKeyError
 from ato.fingerprints import value_hex
 from ato.provenance import MISSING, History, Origin, Write, dotted
@@ -430,7 +431,7 @@ class ADict(Node):
             MissingFileError: no such file.
             ConfigFileError: it cannot be read, with file and line.
         """
-        file = Path(path)
+        file = as_path(path)
         loaded = read_file(file)
         node = attached(self)
         state = state_of(node)
@@ -472,7 +473,7 @@ class ADict(Node):
     def dump(self, path: str | Path) -> None:
         """Write the config to a file, whole or not at all; missing folders are created."""
         report_below(self)
-        write_file(self, Path(path))
+        write_file(self, as_path(path))
 
 
 reserve(ADict)

@@ -18,7 +18,7 @@ from ato.adict.node import Node
 from ato.adict.state import Branch, get_or, set_raw, state_of
 from ato.adict.tree import build, fill, place
 from ato.compose.reading import read_data_file, require_file
-from ato.exceptions import ConfigFileError
+from ato.exceptions import ConfigFileError, ConfigValueError
 from ato.formats import Loaded
 from ato.provenance import (
     MISSING,
@@ -67,6 +67,7 @@ def merge_file(node: Branch, loaded: Loaded, file: Path) -> None:
     Raises:
         FrozenConfigError: a part that the file would change is frozen; nothing is changed then.
     """
+    _refuse_tuples(loaded.value, str(file))
     refuse_frozen(node, loaded.value)
     state = state_of(node)
     history = state.history
@@ -98,6 +99,18 @@ def _merge(node: Branch, values: Mapping[Any, Any], history: History) -> None:
             _merge(old, value, history)
         else:
             node[key] = value
+
+
+def _refuse_tuples(values: Mapping[Any, Any], where: str) -> None:
+    """Refuse keys that `config[key] = value` takes for several, before anything is merged."""
+    for key, value in values.items():
+        if isinstance(key, tuple):
+            raise ConfigValueError(
+                f"{where}: the key {key!r} is a tuple, which names several keys of a config; "
+                "write a text"
+            )
+        if isinstance(value, Mapping):
+            _refuse_tuples(value, where)
 
 
 def _named_lines(loaded: Loaded, prefix: str) -> dict[str, int]:
@@ -156,6 +169,7 @@ def merge_composed(
     Raises:
         FrozenConfigError: a part that would change is frozen; nothing is changed then.
     """
+    _refuse_tuples(values, "the loaded config")
     refuse_frozen(node, values)
     history = state_of(node).history
     assert history is not None, "a config that loads a file has a history"

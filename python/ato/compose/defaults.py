@@ -16,13 +16,13 @@ subfolder) with one or several choices in it:
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ato.compose.interpolation import is_interpolation
+from ato.compose.keys import did_you_mean
 from ato.compose.resolution import MANDATORY, Resolution
 from ato.exceptions import ConfigFileError, ConfigTypeError
 
@@ -220,17 +220,17 @@ class Choices:
             if override.outside and not others:
                 found.append(key)
                 continue
-            near = others or difflib.get_close_matches(key, self.known, 1)
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+            hint = did_you_mean(key, self.known)
+            if others:
+                hint = f"; did you mean {' or '.join(map(repr, others))}?"
             raise ConfigFileError(
                 f"{override.place}: cannot override {key!r}: no defaults list has it{hint}"
             )
         for key in self.deleted:
             if key not in self._deletions:
-                near = difflib.get_close_matches(key, self.known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ConfigFileError(
-                    f"{self.place}: cannot delete {key!r}: no defaults list has it{hint}"
+                    f"{self.place}: cannot delete {key!r}: no defaults list has it"
+                    f"{did_you_mean(key, self.known)}"
                 )
         return found
 
@@ -369,16 +369,15 @@ class Choices:
     def _missing(self, entry: Entry, primary: bool) -> None:
         options = self.tree.options(entry.folder)
         there = f"; there is {', '.join(options)}" if options else ""
-        groups = [] if options else difflib.get_close_matches(entry.folder, self.tree.groups(), 1)
-        if groups:
-            there = f"; did you mean the group {groups[0]!r}?"
+        if not options:
+            hint = did_you_mean(entry.folder, self.tree.groups())
+            there = hint.replace("mean ", "mean the group ", 1)
         if entry.name == MANDATORY:
             self.tree.missing(
                 f"{entry.place}: {entry.key!r} must be chosen: select={{{entry.key!r}: …}}{there}"
             )
             return
-        near = difflib.get_close_matches(str(entry.name), options, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(entry.name, options)
         what = "primary config" if primary else "config"
         self.tree.missing(f"{entry.place}: no {what} {entry.path!r}{hint}{there}")
 

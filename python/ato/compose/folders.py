@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 
 from ato.compose.defaults import Choices, Source, Step, checked_choice, read_defaults
 from ato.compose.layers import Layers, OriginOf
-from ato.compose.reading import EXTENSIONS, read_data_file
-from ato.compose.resolution import MANDATORY, dotted_path, is_mandatory, unknown_path
+from ato.compose.reading import EXTENSIONS, as_path, is_file, read_data_file, read_text
+from ato.compose.resolution import MANDATORY, dotted_path, is_mandatory, own_key, unknown_path
 from ato.exceptions import (
     ConfigError,
     ConfigFileError,
@@ -49,9 +49,11 @@ def compose_folder(
     """
     if on_missing not in get_args(OnMissing):
         raise ConfigValueError(f"on_missing is 'error', 'warn' or 'ignore', not {on_missing!r}")
-    if isinstance(required, str):
-        raise ConfigTypeError(f"required is a list of keys, not the text {required!r}")
-    folder = _Folder(Path(root), on_missing, Origin("code", "", *caller()))
+    here = caller()
+    folder = _Folder(as_path(root), on_missing, Origin("code", "", *here))
+    required = _checked_arguments(config_filename, select, overrides, required)
+    if not folder.root.is_dir():
+        folder.report(MissingFileError(f"{folder.place}: no such folder: {folder.root}"))
     layers = Layers()
     for step in folder.steps(config_filename, select):
         file = folder.load(step.path, step.by.place)
@@ -60,7 +62,7 @@ def compose_folder(
     # What configures Hydra itself is no part of the program's config.
     layers.delete(("hydra",))
     for name, value in overrides.items():
-        _override(layers, name, value, Origin("code", "overrides", *caller()))
+        _override(layers, name, value, Origin("code", "overrides", *here))
     for path in layers.mandatory():
         place, name = layers.place(path), dotted_path(path)
         folder.report(
@@ -76,6 +78,26 @@ def compose_folder(
             still = UnknownKeyError(f"{before}it is {MANDATORY}")
             folder.report(unknown_path(values, name, before) if value is MISSING else still)
     return values, writes
+
+
+def _checked_arguments(
+    config_filename: object, select: object, overrides: object, required: Any
+) -> list[str]:
+    """Return the required keys; raise `ConfigTypeError` where an argument is of another kind."""
+    if not isinstance(config_filename, str):
+        raise ConfigTypeError(f"config_filename is a text, not {config_filename!r:.80}")
+    if not isinstance(select, Mapping) or not all(isinstance(key, str) for key in select):
+        raise ConfigTypeError(
+            f"select is a mapping, {{'group': 'choice'}}, with texts as its keys, not {select!r:.80}"
+        )
+    if not isinstance(overrides, Mapping):
+        raise ConfigTypeError(
+            f"overrides is a mapping, {{'model.lr': 0.01}}, not {overrides!r:.80}"
+        )
+    names = list(required) if isinstance(required, Iterable) else [required]
+    if isinstance(required, str) or not all(isinstance(n, str) and _keys(n) for n in names):
+        raise ConfigTypeError(f"required is a list of dotted keys, not {required!r:.80}")
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +125,7 @@ class _Folder:
         self.origin = origin
         self.place = origin.place
         self._files: dict[str, _File | None] = {}
+        self._groups: list[str] | None = None
 
     def steps(self, primary: str, select: Mapping[str, str | Sequence[str] | None]) -> list[Step]:
         """Return the files to merge. A selection that no defaults list has comes after them all."""
@@ -150,8 +173,10 @@ class _Folder:
 
     def groups(self) -> list[str]:
         """Return the names of all groups, nested ones as `a/b`."""
-        folders = (path for path in self.root.rglob("*") if path.is_dir())
-        return sorted(path.relative_to(self.root).as_posix() for path in folders)
+        if self._groups is None:
+            folders = (path for path in self.root.rglob("*") if path.is_dir())
+            self._groups = sorted(path.relative_to(self.root).as_posix() for path in folders)
+        return self._groups
 
     def missing(self, message: str) -> None:
         """Report a missing file."""
@@ -171,11 +196,13 @@ class _Folder:
         return stem if f"{dot}{suffix}" in EXTENSIONS else path
 
     def _find(self, path: str, place: str) -> Path | None:
+        if "\0" in path:
+            raise ConfigFileError(f"{place}: {path!r} is no name of a file; remove the NUL")
         stem = self.root / path
         found = [
             file
             for file in (stem.with_name(stem.name + suffix) for suffix in EXTENSIONS)
-            if file.is_file()
+            if is_file(file)
         ]
         inside = self.root.resolve()
         if ".." in Path(path).parts or not all(
@@ -194,7 +221,7 @@ class _Folder:
         loaded = read_data_file(file)
         values = dict(loaded.value)
         name = shown_path(str(file.absolute()))
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file, name).splitlines()
         header = _header(file, lines)
         header = values.pop(_PACKAGE_KEY, header)
         if header is not None and not isinstance(header, str):
@@ -242,10 +269,10 @@ def _item_line(lines: list[str], start: int, index: int) -> int:
 
 
 def _override(layers: Layers, name: str, value: Any, origin: Origin) -> None:
-    if not isinstance(name, str) or not name.lstrip("+~"):
+    if not isinstance(name, str) or not _keys(name.lstrip("+~")):
         raise ConfigTypeError(f"{origin.place}: an override's key is a dotted text, not {name!r}")
     if name.startswith("~"):
-        layers.delete(_keys(name[1:]), missing_ok=False)
+        layers.delete(_keys(name[1:]), origin)
         return
     layers.set(_keys(name.lstrip("+")), value, origin)
 
@@ -257,10 +284,8 @@ def _keys(dotted_name: str) -> tuple[str, ...]:
 def _at(values: Any, dotted_name: str) -> Any:
     """Return what stands at a dotted path, or `MISSING`."""
     for key in _keys(dotted_name):
-        if isinstance(values, dict) and key in values:
-            values = values[key]
-        elif isinstance(values, list) and key.isdecimal() and int(key) < len(values):
-            values = values[int(key)]
-        else:
+        try:
+            values = values[own_key(values, key)]
+        except LookupError:
             return MISSING
     return values

@@ -265,7 +265,7 @@ class _Reader:
     def fail(self, expected: str) -> NoReturn:
         found = repr(self.peek()) if self.at < len(self.text) else "the end"
         raise ConfigValueError(
-            f"cannot read {self.text!r}: expected {expected} at character {self.at + 1}, not {found}"
+            f"cannot read {self.text!r:.200}: expected {expected} at character {self.at + 1}, not {found}"
         )
 
 
@@ -274,7 +274,12 @@ def _scalar(word: str) -> Any:
     if lower in _WORDS:
         return _WORDS[lower]
     if _INT.fullmatch(word):
-        return int(word)
+        try:
+            return int(word)
+        except ValueError:
+            raise ConfigValueError(
+                f"cannot read {word[:20]}…: a number of {len(word)} digits; quote it"
+            ) from None
     if _FLOAT.fullmatch(word):
         return float(word)
     return word

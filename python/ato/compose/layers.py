@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ato.compose.interpolation import is_interpolation
+from ato.compose.keys import list_index
 from ato.compose.resolution import (
     Path,
     Resolution,
@@ -13,7 +14,7 @@ from ato.compose.resolution import (
     is_mandatory,
     unknown_path,
 )
-from ato.exceptions import ConfigTypeError
+from ato.exceptions import ConfigTypeError, UnknownKeyError
 from ato.provenance import Origin, Write, value_text
 
 __all__ = ["Layers"]
@@ -37,12 +38,11 @@ class Layers:
         """Merge `values` at the key `above`, which comes into being where it is not there.
 
         Raises:
-            ConfigTypeError: something else than a mapping stands on the way there.
+            ConfigTypeError: a mapping meets a list, or a list a mapping.
         """
-        target, path = self._walked(above, origin(()))
-        if isinstance(target, list):
-            raise self._mixed(path, target, values, origin(()))
-        self._merge(target, values, path, (), origin)
+        for key in reversed(above):
+            values = {key: values}
+        self._merge(self.values, values, (), (), lambda path: origin(path[len(above) :]))
 
     def set(self, path: Path, value: Any, origin: Origin) -> None:
         """Merge one value at `path`, whose keys may be indexes of lists.
@@ -53,18 +53,18 @@ class Layers:
         """
         target, above = self._walked(path[:-1], origin)
         if isinstance(target, list):
-            target[self._index(target, above, path[-1])] = value
+            target[self._index(target, above, path[-1], origin)] = value
             while above and above not in self._log:
                 above = above[:-1]
             self._note(above, None, origin)
         else:
             self._merge(target, {path[-1]: value}, above, (), lambda _: origin)
 
-    def delete(self, path: Path, *, missing_ok: bool = True) -> None:
+    def delete(self, path: Path, origin: Origin | None = None) -> None:
         """Remove what stands at `path`.
 
         Raises:
-            UnknownKeyError: there is nothing, and `missing_ok` is False.
+            UnknownKeyError: there is no such key, and it was asked for, by `origin`.
         """
         *above, last = path
         target: Any = self.values
@@ -73,8 +73,13 @@ class Layers:
         if isinstance(target, dict) and last in target:
             del target[last]
             self._forget(path)
-        elif not missing_ok:
-            raise unknown_path(self.values, dotted_path(path), "cannot delete: ")
+        elif isinstance(target, list):
+            raise UnknownKeyError(
+                f"{origin.place if origin else ''}: cannot delete {dotted_path(path)!r}: items of "
+                f"a list are not removed one by one; override {dotted_path(path[:-1])!r} as a whole"
+            )
+        elif origin is not None:
+            raise unknown_path(self.values, dotted_path(path), f"{origin.place}: cannot delete: ")
 
     def place(self, path: Path) -> str:
         """Return file and line of what stands at `path`."""
@@ -121,8 +126,9 @@ class Layers:
                 branch = self._branch(target, below, key)
                 self._refuse_mix(target, below, value, origin(inner))
                 if branch is None:
+                    if key in target:
+                        self._forget(below)
                     branch = target[key] = {}
-                    self._forget(below)
                     self._note(below, {}, origin(inner))
                 self._merge(branch, value, below, inner, origin)
             elif key not in target or not is_mandatory(value):
@@ -164,7 +170,7 @@ class Layers:
 
     def _entered(self, target: Any, path: Path, key: str, origin: Origin) -> tuple[Any, Path]:
         if isinstance(target, list):
-            index = self._index(target, path, key)
+            index = self._index(target, path, key, origin)
             return target[index], (*path, index)
         below = (*path, key)
         branch = self._branch(target, below, key)
@@ -181,10 +187,14 @@ class Layers:
             self._note(below, {}, origin)
         return branch, below
 
-    def _index(self, target: list[Any], path: Path, key: str) -> int:
-        if not key.isdecimal() or int(key) >= len(target):
-            raise unknown_path(self.values, f"{dotted_path(path)}.{key}")
-        return int(key)
+    def _index(self, target: list[Any], path: Path, key: str, origin: Origin) -> int:
+        index = list_index(key, len(target))
+        if index is None:
+            raise UnknownKeyError(
+                f"{origin.place}: no item {key:.80} in {dotted_path(path)!r} "
+                f"({self.place(path)}); the list has {len(target)}"
+            )
+        return index
 
     def _note(self, path: Path, value: Any, origin: Origin) -> None:
         self._log.setdefault(path, []).append((_copied(value), origin))

@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -39,7 +39,8 @@ def plain_object(value: Any) -> tuple[dict[Any, Any], dict[tuple[str, ...], Orig
 
     Raises:
         ConfigTypeError: the object is of no kind that has fields.
-        ConfigValueError: it contains itself; the message has the path.
+        ConfigValueError: it contains itself, or a field of it cannot be read; the message has the
+            path.
     """
     reader = _reader(value)
     if is_omegaconf(value):
@@ -49,7 +50,13 @@ def plain_object(value: Any) -> tuple[dict[Any, Any], dict[tuple[str, ...], Orig
         hint = "; make an instance of it" if isinstance(value, type) else ""
         raise ConfigTypeError(f"from_object takes {_SUPPORTED}, not {named}{hint}")
     walk = _Walk(Origin("code", f"from_object({type(value).__name__})", *caller()))
-    return walk.fields(value, reader, "", ()), walk.origins
+    try:
+        return walk.fields(value, reader, "", ()), walk.origins
+    except RecursionError:
+        raise ConfigValueError(
+            f"a {type(value).__name__} is nested too deeply, or a list in it contains itself; "
+            "a config is a tree, so leave that part out"
+        ) from None
 
 
 class _Walk:
@@ -66,7 +73,16 @@ class _Walk:
             )
         self._open[id(value)] = name
         found = {}
-        for key, field in read(value).items():
+        try:
+            given = read(value)
+        except RecursionError:
+            raise  # where it is named after the whole object
+        except Exception as error:
+            raise ConfigValueError(
+                f"{name or 'the object'}: the fields of a {type(value).__name__} cannot be read: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        for key, field in given.items():
             below = (*path, str(key))
             if path == () or below[:-1] in self.origins:
                 self.origins[below] = self._field_origin(value, key, field)
@@ -115,7 +131,8 @@ def _reader(value: Any) -> _Reader | None:
     for module, name, read in _FOREIGN:
         kind = getattr(sys.modules.get(module), name, None)
         if kind is not None and isinstance(value, kind):
-            return read
+            old = read is _pydantic and not hasattr(kind, "model_fields")
+            return _pydantic_1 if old else read
     return None
 
 
@@ -155,20 +172,32 @@ def _attrs(value: Any) -> dict[Any, _Field]:
             default = _NONE
         elif hasattr(default, "factory"):
             default = _from_factory(default.factory)
-        if not _is_private(field.name):
+        if not _is_private(field.name) and hasattr(value, field.name):
             found[field.name] = _Field(getattr(value, field.name), default)
     return found
 
 
 def _pydantic(value: Any) -> dict[Any, _Field]:
-    given = value.model_fields_set
-    found = {
-        # A model knows what it was given: an equal value that was given is no default.
-        key: _Field(item := getattr(value, key), _NONE if key in given else item)
-        for key in type(value).model_fields
-    }
+    found = _model_fields(value, type(value).model_fields, value.model_fields_set)
     found.update((key, _Field(item)) for key, item in (value.model_extra or {}).items())
     return found
+
+
+def _pydantic_1(value: Any) -> dict[Any, _Field]:
+    fields = type(value).__fields__
+    found = _model_fields(value, fields, value.__fields_set__)
+    # Of what a model allows besides its fields, its `__dict__` has all.
+    found.update((key, _Field(item)) for key, item in vars(value).items() if key not in fields)
+    return found
+
+
+def _model_fields(value: Any, names: Iterable[str], given: Container[str]) -> dict[Any, _Field]:
+    return {
+        # A model knows what it was given: an equal value that was given is no default.
+        key: _Field(item := getattr(value, key), _NONE if key in given else item)
+        for key in names
+        if hasattr(value, key)
+    }
 
 
 def _config_dict(value: Any) -> dict[Any, _Field]:
@@ -179,6 +208,7 @@ def _config_dict(value: Any) -> dict[Any, _Field]:
 # Kinds that need their library: looked for where it was imported already.
 _FOREIGN: tuple[tuple[str, str, _Reader], ...] = (
     ("pydantic", "BaseModel", _pydantic),
+    ("pydantic.v1", "BaseModel", _pydantic_1),
     ("ml_collections", "ConfigDict", _config_dict),
     ("ml_collections", "FrozenConfigDict", _config_dict),
 )

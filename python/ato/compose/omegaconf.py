@@ -36,6 +36,8 @@ def plain_omegaconf(
             f"from_omegaconf takes a DictConfig, not a {type(config).__name__}; "
             "for other objects there is from_object"
         )
+    if isinstance(overrides, str) or not all(isinstance(text, str) for text in overrides or ()):
+        raise ConfigTypeError(f"overrides are a list of texts, not {overrides!r:.80}")
     values = _resolved(config, mandatory_ok)
     job = _running_job()
     typed = overrides if overrides is not None else list(job.overrides.task) if job else []
@@ -61,6 +63,8 @@ def _resolved(config: Any, mandatory_ok: bool) -> dict[Any, Any]:
     try:
         missing = sorted(omegaconf.OmegaConf.missing_keys(config))
         values: Any = omegaconf.OmegaConf.to_container(config, resolve=True)
+    except RecursionError:
+        raise ConfigValueError("the config is nested too deeply") from None
     except omegaconf.errors.OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "config"
         first = str(error).partition("\n")[0]

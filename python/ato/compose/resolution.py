@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import string
 import warnings
@@ -12,10 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ato.compose.interpolation import evaluate, evaluate_element, is_interpolation, split_key
+from ato.compose.keys import did_you_mean, list_index
 from ato.exceptions import ConfigError, ConfigFileError, ConfigValueError, UnknownKeyError
 from ato.provenance import dotted
 
-__all__ = ["MANDATORY", "Path", "Resolution", "dotted_path", "is_mandatory", "unknown_path"]
+__all__ = [
+    "MANDATORY",
+    "Path",
+    "Resolution",
+    "dotted_path",
+    "is_mandatory",
+    "own_key",
+    "unknown_path",
+]
 
 # What OmegaConf writes for a value that must be given and was not yet.
 MANDATORY = "???"
@@ -99,7 +107,7 @@ class Resolution:
             if isinstance(found, _Found):
                 found = self.follow(found.path)
             container = self._raw(found.path) if isinstance(found, _Found) else found
-            name = _own_key(container, key)
+            name = own_key(container, key)
             found = _Found((*found.path, name)) if isinstance(found, _Found) else container[name]
         return found
 
@@ -116,6 +124,11 @@ class Resolution:
             if isinstance(error, ConfigFileError):
                 raise
             raise ConfigFileError(f"{self.place(path)}: {error}") from None
+        except RecursionError:
+            raise ConfigFileError(
+                f"{self.place(path)}: {text[:80]!r}: too many interpolations, one in or behind the "
+                "other; give one of them a value"
+            ) from None
 
     @contextmanager
     def _entered(self, path: Path, what: str) -> Iterator[None]:
@@ -181,8 +194,7 @@ class _At:
     def call(self, name: str, arguments: Sequence[Any]) -> Any:
         resolver = _RESOLVERS.get(name)
         if resolver is None:
-            near = difflib.get_close_matches(name, _RESOLVERS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, _RESOLVERS)
             if name == "hydra":
                 hint = "; only a Hydra program knows it: pass its config to ADict.from_omegaconf"
             raise ConfigFileError(
@@ -283,24 +295,25 @@ def unknown_path(root: dict[Any, Any], path: str, before: str = "") -> UnknownKe
     walked: list[str] = []
     for key in path.split("."):
         try:
-            value = value[_own_key(value, key)]
+            value = value[own_key(value, key)]
         except LookupError:
             where = f" in {'.'.join(walked)!r}" if walked else ""
             names = [str(name) for name in value] if isinstance(value, dict) else []
-            near = difflib.get_close_matches(key, names, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            there = f"; there is {', '.join(names)}" if names and not near else ""
-            return UnknownKeyError(f"{before}no key {key!r}{where}{hint}{there}")
+            hint = did_you_mean(key, names)
+            there = f"; there is {', '.join(names)}" if names and not hint else ""
+            return UnknownKeyError(f"{before}no key {key!r:.80}{where}{hint}{there}")
         walked.append(key)
     return UnknownKeyError(f"{before}no key {path!r}")
 
 
-def _own_key(container: Any, key: str) -> Any:
+def own_key(container: Any, key: str) -> Any:
     """Return a dict's key or a list's index that is written as `key`."""
     if isinstance(container, dict):
         for name in (key,) if key in container else container:
             if str(name) == key:
                 return name
-    elif isinstance(container, list) and key.isdecimal() and int(key) < len(container):
-        return int(key)
+    elif isinstance(container, list):
+        index = list_index(key, len(container))
+        if index is not None:
+            return index
     raise KeyError(key)

@@ -140,6 +140,10 @@ def _errors_of(config: PythonFile) -> Iterator[None]:
             if trace.tb_frame.f_code.co_filename == str(config.file):
                 place = f"{config.name}:{trace.tb_lineno}"
             trace = trace.tb_next
+        if isinstance(error, RecursionError):
+            raise ConfigFileError(
+                f"{place}: a value is nested too deeply, or contains itself; leave that part out"
+            ) from error
         if not isinstance(error, ConfigError):
             raise ConfigFileError(f"{place}: {type(error).__name__}: {error}") from error
         if str(error).startswith(f"{config.name}:"):

@@ -5,11 +5,11 @@ A leaf is what is no mapping, or an empty one: a list is one leaf.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ato.compose.keys import did_you_mean, is_index, list_index
 from ato.exceptions import ConfigFileError, UnknownKeyError
 from ato.provenance import PLAIN, Origin, Write, value_text
 
@@ -108,8 +108,8 @@ def merged(base: Layer, child: Layer) -> Layer:
     for path, value in leaves(whole.values):
         earlier = base.writes.get(path, ())
         own = child.writes.get(path, ())
-        if path in merge.lists:
-            own = (_write(value, merge.lists[path], ()),)
+        if path in merge.made:
+            own = (_write(value, merge.made[path], ()),)
         if earlier and own:
             own = (replace(own[0], replaced_text=earlier[-1].value_text), *own[1:])
         whole.writes[path] = (*earlier, *own)
@@ -120,8 +120,9 @@ class _Merge:
     def __init__(self, base: Layer, child: Layer) -> None:
         self.base = base
         self.child = child
-        # The lists of the base of which an item changed, with who did it.
-        self.lists: dict[PathKeys, Origin] = {}
+        # The leaves that are no leaf of the child, with who made them: lists of the base of which
+        # an item changed, and mappings that `_delete_` alone left empty.
+        self.made: dict[PathKeys, Origin] = {}
 
     def mappings(self, old: dict[Any, Any], new: dict[Any, Any], path: PathKeys) -> dict[Any, Any]:
         result = dict(old)
@@ -134,10 +135,12 @@ class _Merge:
             return new
         kept = {key: item for key, item in new.items() if key != _DELETE}
         if new.get(_DELETE, False):
+            if not kept:
+                self.made[path] = self._origin(path)
             return kept
         if isinstance(old, dict):
             return self.mappings(old, kept, path)
-        if isinstance(old, (list, tuple)) and kept and all(map(_is_index, kept)):
+        if isinstance(old, (list, tuple)) and kept and all(map(is_index, kept)):
             return self.items(old, kept, path)
         raise ConfigFileError(
             f"{self.child.place(path)}: {'.'.join(path)} is a mapping here and "
@@ -151,18 +154,22 @@ class _Merge:
         items = list(old)
         for key, value in new.items():
             below = (*path, str(key))
-            if int(key) >= len(items):
+            index = list_index(key, len(items))
+            if index is None:
                 raise ConfigFileError(
-                    f"{self.child.place(below)}: {'.'.join(path)} has no item {key}; the list in "
+                    f"{self.child.place(below)}: {'.'.join(path)} has no item {key!s:.80}; the list in "
                     f"{self.base.place(path)} has {len(items)}"
                 )
-            items[int(key)] = self.value(items[int(key)], value, below)
-        self.lists[path] = next(
+            items[index] = self.value(items[index], value, below)
+        self.made[path] = self._origin(path)
+        return items if isinstance(old, list) else tuple(items)
+
+    def _origin(self, path: PathKeys) -> Origin:
+        return next(
             writes[-1].origin
             for known, writes in self.child.writes.items()
             if known[: len(path)] == path
         )
-        return items if isinstance(old, list) else tuple(items)
 
 
 def item_at(values: Any, path: str, name: str) -> Any:
@@ -173,10 +180,13 @@ def item_at(values: Any, path: str, name: str) -> Any:
     """
     value = values
     for part in path.split("."):
-        if isinstance(value, (list, tuple)) and _is_index(part):
-            if int(part) >= len(value):
-                raise UnknownKeyError(f"{name}.{path}: no item {part}; the list has {len(value)}")
-            value = value[int(part)]
+        if isinstance(value, (list, tuple)) and is_index(part):
+            index = list_index(part, len(value))
+            if index is None:
+                raise UnknownKeyError(
+                    f"{name}.{path:.80}: no item {part:.80}; the list has {len(value)}"
+                )
+            value = value[index]
         elif isinstance(value, dict) and part in value:
             value = value[part]
         else:
@@ -188,16 +198,8 @@ def unknown(key: str, mapping: Any, before: str = "") -> UnknownKeyError:
     """Make the error for a key that a mapping does not have."""
     if not isinstance(mapping, dict):
         return UnknownKeyError(f"{before}no key {key!r}: a {type(mapping).__name__} has no keys")
-    names = [str(name) for name in mapping]
-    near = difflib.get_close_matches(key, names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names) or 'none'}"
-    return UnknownKeyError(f"{before}no key {key!r}; {hint}")
-
-
-def _is_index(key: Any) -> bool:
-    if isinstance(key, str):
-        return key.isascii() and key.isdecimal()
-    return type(key) is int and key >= 0
+    hint = did_you_mean(key, mapping) or f"; there is {', '.join(map(str, mapping)) or 'none'}"
+    return UnknownKeyError(f"{before}no key {key!r}{hint}")
 
 
 def _write(value: Any, origin: Origin, earlier: tuple[Write, ...]) -> Write:

@@ -15,7 +15,7 @@ from ato.compose.openmm.layers import Layer, PathKeys, merged, revised, together
 from ato.compose.openmm.lines import key_lines, stored_names
 from ato.compose.openmm.parsing import PythonFile, base_imports, parse
 from ato.compose.openmm.templates import Templates
-from ato.compose.reading import require_file
+from ato.compose.reading import as_path, read_text, require_file
 from ato.exceptions import ConfigFileError, MissingFileError
 from ato.formats import Loaded, read_json, read_yaml
 from ato.provenance import Origin, shown_path
@@ -50,7 +50,13 @@ def load(path: str | Path, safe: bool = False) -> Layer:
             variable that is not set; a `.py` file with `safe`.
         UnknownKeyError: a reference to the base names no key of it.
     """
-    return _Loader(safe).file(Path(path).expanduser(), (), "")
+    file = as_path(path).expanduser()
+    try:
+        return _Loader(safe).file(file, (), "")
+    except RecursionError:
+        raise ConfigFileError(
+            f"{file}: too many bases one upon the other, or values nested too deeply"
+        ) from None
 
 
 class _Loader:
@@ -98,7 +104,7 @@ class _Loader:
 
     def data(self, file: Path, chain: tuple[Path, ...]) -> Layer:
         name = shown_path(str(file))
-        templates = Templates(_text(file, name), file, name)
+        templates = Templates(read_text(file, name), file, name)
         loaded = _READERS[file.suffix.lower()](templates.text, name)
         values = {} if loaded.value is None else loaded.value
         if not isinstance(values, dict):
@@ -115,7 +121,7 @@ class _Loader:
 
     def python(self, file: Path, chain: tuple[Path, ...]) -> Layer:
         name = shown_path(str(file))
-        config = parse(_text(file, name), file, name)
+        config = parse(read_text(file, name), file, name)
         origin = _origins(config)
         if config.lazy:
             return self.lazy_python(config, chain)
@@ -160,13 +166,6 @@ class _Loader:
 def _origins(config: PythonFile) -> Callable[[PathKeys], Origin]:
     lines = Loaded(None, key_lines(config.module))
     return lambda path: Origin("file", "", config.name, lines.line(path))
-
-
-def _text(file: Path, name: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigFileError(f"{name}: not UTF-8 text: {error.reason}") from None
 
 
 def _without_deprecation(layer: Layer, name: str) -> Layer:
