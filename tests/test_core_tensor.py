@@ -43,7 +43,9 @@ def test_lengths_around_every_size_have_the_digest_of_the_reference(
     found = digest_buffer(buffer, leaves=True)
     assert found.hex == tensor_digest("uint8", (length,), data)
     assert found.leaves == leaves(data)
-    assert digest_buffer(buffer, algorithm="blake3").hex == tensor_digest("uint8", (length,), data, "blake3")
+    assert digest_buffer(buffer, algorithm="blake3").hex == tensor_digest(
+        "uint8", (length,), data, "blake3"
+    )
 
 
 @pytest.mark.parametrize("case", GOLDEN["tensors"])
@@ -232,10 +234,13 @@ def test_threads_may_digest_at_once() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
-def test_a_forked_child_digests_after_its_parent_did() -> None:
-    """The threads that a child does not inherit are not waited for."""
+@pytest.mark.parametrize("processors", ["all", "one"])
+def test_a_forked_child_digests_after_its_parent_did(processors: str) -> None:
+    """The threads that a child does not inherit are not waited for, on one processor neither."""
+    bind = "os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
     code = (
         "import os, sys, numpy as np\nfrom ato._core import digest_buffer\n"
+        f"{bind if processors == 'one' and hasattr(os, 'sched_setaffinity') else ''}"
         "x = np.ones(3_000_000); before = digest_buffer(x)\n"
         "child = os.fork()\n"
         "if child == 0:\n"

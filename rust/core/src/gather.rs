@@ -7,12 +7,6 @@
 
 use crate::leaf::{self, Level};
 
-/// Elements that are copied between two requests for data that comes later.
-const BATCH: usize = 64;
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
-
 /// Copy the first `N` of every `step` bytes of `source`, until `run` is full.
 ///
 /// `source` begins with the first element; behind the last one it may end before the step does.
@@ -91,13 +85,8 @@ fn copy_steps<const N: usize, const STEP: usize>(
 ) {
     let (steps, rest) = source.as_chunks::<STEP>();
     let (whole, last) = run.split_at_mut(steps.len().min(run.len()));
-    for (to, from) in whole.chunks_mut(BATCH).zip(steps.chunks(BATCH)) {
-        for line in (0..BATCH * STEP).step_by(LINE) {
-            leaf::prefetch(from.as_ptr().cast::<u8>().wrapping_add(line));
-        }
-        for (to, from) in to.iter_mut().zip(from) {
-            one(from, to);
-        }
+    for (to, from) in whole.iter_mut().zip(steps) {
+        one(from, to);
     }
     if let [to] = last {
         to.copy_from_slice(&rest[..N]);

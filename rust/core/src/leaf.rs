@@ -198,7 +198,7 @@ fn long(data: &[u8]) -> [u8; DIGEST] {
 /// Ask for what comes soon after `place`, in the next leaf where this one ends before: leaves are
 /// hashed one after the other, and the processor's own prefetching starts anew at every page.
 #[inline(always)]
-pub(crate) fn prefetch(place: *const u8) {
+fn prefetch(place: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
