@@ -285,3 +285,11 @@ def test_values_that_cannot_be_shown_are_values(tmp_path):
     config = load(tmp_path, main=main)
     assert [write.value_text for write in config.history("shy")] == ["Shy"]
     assert config.history("numbers")[0].value_text == "builtins.<genexpr>"
+
+
+def test_an_order_to_merge_is_no_write(tmp_path):
+    """A `_delete_` that a base kept as a value is not written by that of the file above it."""
+    main = "_base_ = 'base.py'\na = dict(_delete_=False, y=2)\n"
+    config = load(tmp_path, main=main, base="a = dict(_delete_=True, x=1)\n")
+    assert config == {"a": {"_delete_": True, "x": 1, "y": 2}}
+    assert origins(config, "a._delete_") == [("True", "base.py:1")]

@@ -108,6 +108,8 @@ def merged(base: Layer, child: Layer) -> Layer:
     for path, value in leaves(whole.values):
         earlier = base.writes.get(path, ())
         own = child.writes.get(path, ())
+        if earlier and len(path) > 1 and path[-1] == _DELETE:
+            own = ()  # what the child says there is an order to this merge, and no value
         if path in merge.made:
             own = (_write(value, merge.made[path], ()),)
         if earlier and own:
