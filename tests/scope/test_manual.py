@@ -162,6 +162,15 @@ def test_a_change_in_place_is_told():
     assert config.history("layers")[-1].value_text == "[1, 2]"
 
 
+def test_a_section_that_was_empty_is_told_by_its_keys():
+    """What is shown is what it holds."""
+    scope = Scope(config={"options": {}})
+    config = scope.apply(argv=[])
+    assert scope.explain("options").startswith("options = {}\n")
+    config.options.verbose = True
+    assert scope.explain("options").startswith("options.verbose = True\n")
+
+
 def test_print_shows_the_config_with_origins(capsys):
     """Every value has its origin as a comment."""
     lines = shown(made(), capsys, "print", "lr=0.3").splitlines()

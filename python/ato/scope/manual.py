@@ -75,12 +75,16 @@ def history_text(
         return f"{scope}.{name}" if scope else name
 
     flat = dict(leaves(config))
-    writes = _writes(config, key, flat.get(key, MISSING))
-    if writes:
-        return explain(full(key), writes)
     below = [name for name in flat if name.startswith((f"{key}.", f"{key}["))]
-    if below:
-        return "\n".join(explain(full(name), _writes(config, name, flat[name])) for name in below)
+    # What a section held as a whole, `{}` perhaps, is no longer what it holds.
+    found = [key] if key in flat or not below else below
+    texts = [
+        explain(full(name), writes)
+        for name in found
+        if (writes := _writes(config, name, flat.get(name, MISSING)))
+    ]
+    if texts:
+        return "\n".join(texts)
     near = nearest_key(key, flat, documented or {})
     hint = f"; did you mean {full(near)!r}?" if near else ""
     raise UnknownKeyError(f"no view, file or argument sets the key '{shown(full(key))}'{hint}")
