@@ -571,7 +571,7 @@ mod tests {
 
     #[test]
     fn two_in_one_are_two() {
-        let joined = code(&[PAIR, 1 << 4, NOTHING, 0, BACK, 2]);
+        let joined = code(&[PAIR, 1 << 4, NOTHING, 0, BACK, 3]);
         let apart = code(&[LOAD, 1, LOAD, 0, BACK, 3]);
         assert_eq!(digest_of(&joined), digest_of(&apart));
         let tables = ([Kind::Locals as u8; 256], [0; 256]);
