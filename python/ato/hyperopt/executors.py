@@ -173,6 +173,8 @@ class Processes:
         self._timeout = timeout
         self._running: list[_Running] = []
         self._context: Any = multiprocessing.get_context(_start_method())
+        if work.tracker is not None and self._context.get_start_method() == "fork":
+            _load_for_runs()
 
     def has_room(self) -> bool:
         """Whether fewer than N run."""
@@ -345,6 +347,16 @@ def _workers(executor: Any) -> int:
     return number if type(number) is int and number > 0 else os.cpu_count() or 1
 
 
+def _load_for_runs() -> None:
+    """Load here what every run needs, so that not every forked process has to."""
+    from ato import environment  # each of these takes a while, and only trackers need them
+    from ato.db_routers.sql import opening, recorder, snapshot  # noqa: F401
+    from ato.trace.static import warm_up
+
+    environment.capture()
+    warm_up()
+
+
 def _start_method() -> str:
     """Fork where that is safe: it carries functions that only this process knows."""
     torch = sys.modules.get("torch")
@@ -364,8 +376,8 @@ def _run_and_send(
             outcome = train(job, config)
         except KeyboardInterrupt:
             outcome = Outcome("interrupted", error=f"{job} was interrupted")
-        except BaseException as error:  # noqa: BLE001 (whatever it is, the search goes on)
-            outcome = Outcome("failed", error=traceback_of(error))
+        except BaseException as error:  # noqa: BLE001 (the function's own errors are outcomes)
+            outcome = Outcome("broken", error=f"{job}: {traceback_of(error)}")
         pipe.send(outcome)
     finally:
         pipe.close()

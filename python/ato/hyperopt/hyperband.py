@@ -18,6 +18,7 @@ from ato.hyperopt.base import GridSpaceMixIn, HyperOpt, Mode, check_command_line
 from ato.hyperopt.brackets import Bracket, Rung, Variant
 from ato.hyperopt.executors import Engine, Portable, engine_for, forget, know
 from ato.hyperopt.grid import Points
+from ato.hyperopt.ledger import open_ledger, settings_of
 from ato.hyperopt.progress import Progress
 from ato.hyperopt.result import Best, first_error
 from ato.hyperopt.sampling import GridInOrder, Sampler, sampler_for
@@ -304,9 +305,14 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
                 if search.winner() is None:
                     raise
                 interrupted = True
+            except Exception:
+                ledger.end("failed")
+                raise
             finally:
                 engine.close()
         winner = search.winner()
+        status = "failed" if winner is None else "completed"
+        ledger.end("interrupted" if interrupted else status)
         if winner is None:
             raise NoResultError(
                 f"every trial of {work.name!r} failed; the first, {first_error(search.results())}"
@@ -337,8 +343,18 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
 
     def _opened(self, name: str, base: ADict, key: str) -> tuple[Ledger, str, Path]:
         """The ledger of the search, its name and the folder for its checkpoints."""
-        folder = self.checkpoints or Path(tempfile.gettempdir()) / f"ato-search-{key}"
-        return Nothing(), name, folder
+        if self.tracker is None:
+            folder = self.checkpoints or Path(tempfile.gettempdir()) / f"ato-search-{key}"
+            return Nothing(), name, folder
+        ledger = open_ledger(
+            self.tracker, name, self.mode, settings_of(self, base), resume=self.resume
+        )
+        # Two searches of one store never share a name of runs or a folder.
+        name = f"{name}-{ledger.search_id}"
+        database = self.tracker.engine.url.database
+        beside = Path(database) if database and database != ":memory:" else Path("experiments.db")
+        folder = self.checkpoints or beside.with_name(f"{beside.name}.checkpoints")
+        return ledger, name, folder / name
 
 
 def _shares_process(executor: Any) -> bool:

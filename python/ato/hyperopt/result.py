@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ato.adict import ADict
 from ato.fingerprints import value_hex
@@ -132,11 +131,3 @@ def winner_of(results: Sequence[Result], mode: Mode) -> Result | None:
     furthest = max((level(r.job) for r in results if r.succeeded), default=-math.inf)
     last = [r for r in results if r.succeeded and level(r.job) == furthest]
     return ranked(last, mode)[0] if last else None
-
-
-def json_values(values: Any) -> dict[str, Any]:
-    """Searched values for the store: what JSON has no form for as a text."""
-    plain = (str, int, float, bool, type(None))
-    return {
-        key: value if isinstance(value, plain) else repr(value) for key, value in values.items()
-    }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ato.adict import ADict
-from ato.exceptions import TrialResultError
+from ato.exceptions import ExecutorError, TrialResultError
 from ato.hyperopt.base import Mode
 from ato.hyperopt.brackets import Bracket
 from ato.hyperopt.executors import Engine
@@ -36,6 +36,9 @@ class Ledger(Protocol):
     def add(self, result: Result) -> None:
         """Keep a result for good."""
 
+    def end(self, status: str) -> None:
+        """The search is over: `completed`, `interrupted` or `failed`."""
+
 
 class Nothing:
     """The ledger of a search without a tracker."""
@@ -49,6 +52,9 @@ class Nothing:
         return None
 
     def add(self, result: Result) -> None:
+        """Nothing is kept."""
+
+    def end(self, status: str) -> None:
         """Nothing is kept."""
 
 
@@ -212,6 +218,8 @@ class Search:
             self.running -= 1
             if outcome.status == "invalid":
                 raise TrialResultError(outcome.error)
+            if outcome.status == "broken":
+                raise ExecutorError(outcome.error)
             if outcome.status == "interrupted":
                 raise KeyboardInterrupt
             result = Result(job, outcome)

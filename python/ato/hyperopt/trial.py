@@ -8,7 +8,6 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from inspect import Parameter as SignatureParameter
 from inspect import signature
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ato.adict import ADict
 from ato.adict.state import state_of
 from ato.db_routers.sql.metric_values import as_number, as_step
+from ato.events import apart
 from ato.exceptions import MetricTypeError
 from ato.scope import Scope
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Outcome", "Result", "Status", "Trial", "Work", "traceback_of"]
 
-Status = Literal["completed", "failed", "killed", "timeout", "interrupted", "invalid"]
+Status = Literal["completed", "failed", "killed", "timeout", "interrupted", "invalid", "broken"]
 
 METRIC = "metric"  # the name under which a trial's runs log what it reports and returns
 
@@ -164,41 +164,53 @@ class Work:
     def __call__(self, job: Job, config: ADict) -> Outcome:
         """Train a config and say what came of it; only Ctrl-C and its like come through."""
         started = time.perf_counter()
-        reports: list[tuple[int, float]] = []
-        logger = (
-            None
-            if self.tracker is None
-            else self.tracker.for_config(config, in_context=self.in_context)
-        )
         folder = self._checkpoint(job)
         notes = state_of(config).notes
         assert notes is not None, "a trial's config takes notes"
         notes["__checkpoint__"] = folder
-
-        def report(step: int, metric: float) -> None:
-            reports.append((step, metric))
-            if logger is not None:
-                logger.log_metric(METRIC, metric, step)
-
-        trial = Trial(job, folder, report)
-        with logger if logger is not None else nullcontext():
-            run_id = None
-            if logger is not None:
-                run_id = logger.run(
-                    name=f"{self.name}/{job.trial}.{job.rung}", tags=[f"search:{self.name}"]
-                )
-            outcome = self._train(job, config, trial)
-            if logger is not None:
-                _close(logger, job, outcome)
-        outcome.reports, outcome.run_id = reports, run_id
+        reports: list[tuple[int, float]] = []
+        with self.scope.using(config):
+            if self.tracker is None:
+                trial = Trial(job, folder, lambda step, metric: reports.append((step, metric)))
+                outcome = self._train(job, trial)
+            else:
+                outcome = self._recorded(self.tracker, job, config, folder, reports)
+        outcome.reports = reports
         outcome.duration = time.perf_counter() - started
         return outcome
 
-    def _train(self, job: Job, config: ADict, trial: Trial) -> Outcome:
+    def _recorded(
+        self,
+        tracker: SQLLogger,
+        job: Job,
+        config: ADict,
+        folder: str,
+        reports: list[tuple[int, float]],
+    ) -> Outcome:
+        """Train a config as a run of the store."""
+        logger = tracker.for_config(config, in_context=self.in_context)
+
+        def report(step: int, metric: float) -> None:
+            reports.append((step, metric))
+            logger.log_metric(METRIC, metric, step)
+
+        with apart(), logger:
+            name = f"{self.name}/{job.trial}.{job.rung}"
+            run_id = logger.run(tags=[f"search:{self.name}"], name=name)
+            outcome = self._train(job, Trial(job, folder, report))
+            if outcome.status == "completed":
+                step = job.rung if job.budget is None else job.budget
+                logger.log_metric(METRIC, outcome.metric, step)
+                logger.finish()
+            else:
+                logger.finish("failed", error=outcome.error)
+        outcome.run_id = run_id
+        return outcome
+
+    def _train(self, job: Job, trial: Trial) -> Outcome:
         extra = {**self.kwargs, "trial": trial} if self.takes_trial else self.kwargs
         try:
-            with self.scope.using(config):
-                returned = self.function(*self.args, **extra)
+            returned = self.function(*self.args, **extra)
         except Exception as error:  # noqa: BLE001 (a failed trial is a result)
             return Outcome("failed", error=traceback_of(error))
         except SystemExit as error:
@@ -232,14 +244,6 @@ class Work:
     def trial_folder(self, trial: int) -> Path:
         """Where a trial keeps its checkpoints."""
         return self.folder / f"trial-{trial}"
-
-
-def _close(logger: SQLLogger, job: Job, outcome: Outcome) -> None:
-    if outcome.status == "completed":
-        logger.log_metric(METRIC, outcome.metric, job.rung if job.budget is None else job.budget)
-        logger.finish()
-    else:
-        logger.finish("failed", error=outcome.error)
 
 
 def _takes_trial(function: Callable[..., Any]) -> bool:

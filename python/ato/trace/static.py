@@ -140,6 +140,15 @@ def run_opened(run: events.OpenRun) -> None:
         _emit_main(run, main)
 
 
+def warm_up() -> None:
+    """Read the code of everything registered now; what is forked from here on has it at hand."""
+    for registration in list(_registrations.values()):
+        try:
+            fingerprint_code(registration.fn, roots=registration.roots)
+        except Exception as error:  # noqa: BLE001 (a tracer never stops the script)
+            events.report_failure(registration.trace_id, error)
+
+
 def passed_code(run: events.OpenRun, things: Sequence[object]) -> list[str]:
     """Register the project's classes and functions that came in with arguments.
 
