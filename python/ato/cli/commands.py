@@ -19,6 +19,7 @@ __all__ = ["main"]
 
 _DB_HELP = "Path or URL of the store; otherwise ATO_DB, otherwise experiments.db in this folder."
 _STATUSES = ("running", "completed", "failed", "interrupted", "crashed")
+_MOST_TRIALS = 20  # what fits one screen
 _db_option = click.option("--db", metavar="URL", help=_DB_HELP)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -159,6 +160,35 @@ def history(run: str, key: str, as_json: bool, db: str | None) -> None:
         click.echo(json.dumps(details, indent=2, ensure_ascii=False))
     else:
         print_history(run_id, config, key)
+
+
+@main.command()
+@click.argument("search", metavar="[SEARCH]", required=False)
+@click.option("--all", "everything", is_flag=True, help="Print every trial.")
+@_json_option
+@_db_option
+@_plain_errors
+def trials(search: str | None, everything: bool, as_json: bool, db: str | None) -> None:
+    """Show the trials of a search, the best first; without SEARCH, list the searches.
+
+    SEARCH is the id or the name of a search, or `latest`.
+    """
+    from ato.cli import trials as tables  # SQLAlchemy loads
+    from ato.db_routers.sql.searches import list_searches
+
+    engine = _finder(db).engine
+    if search is None:
+        if as_json:
+            rows = [tables.search_row(each) for each in list_searches(engine)]
+            click.echo(json.dumps(rows, indent=2, ensure_ascii=False, default=str))
+        else:
+            tables.print_searches(engine)
+        return
+    details = tables.trial_details(engine, search)
+    if as_json:
+        click.echo(json.dumps(details, indent=2, ensure_ascii=False, default=str))
+    else:
+        tables.print_trials(details, None if everything else _MOST_TRIALS)
 
 
 main.add_command(demo)
