@@ -12,7 +12,17 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ato.adict.state import FOR_GOOD, NOTES, Branch, State, get_or, get_raw, set_raw, state_of
+from ato.adict.state import (
+    ACTING_NOTES,
+    FOR_GOOD,
+    NOTES,
+    Branch,
+    State,
+    get_or,
+    get_raw,
+    set_raw,
+    state_of,
+)
 from ato.adict.structure import plain
 from ato.adict.tree import adopted, build, detach, place, recorded_leaves
 from ato.events import current_frame, note_read, quiet_reads, reads_are_quiet
@@ -303,10 +313,6 @@ def _report_leaves(node: Branch, seen: bool) -> None:
 # -------------------------------------------------------------------- missing keys
 
 
-# The notes that a trained function computes by.
-_ACTING = frozenset({"__num_halved__", "__budget__"})
-
-
 def has_note(node: Branch, key: object) -> bool:
     """Whether a search wrote this note on a config."""
     notes = state_of(node).notes
@@ -315,7 +321,7 @@ def has_note(node: Branch, key: object) -> bool:
 
 def _noted(notes: dict[str, Any], key: str) -> Any:
     value = notes[key]
-    if key in _ACTING and current_frame() is not None:
+    if key in ACTING_NOTES and current_frame() is not None:
         # No part of the config, and still what the call went by: a trial that trains longer has
         # another result for that reason.
         note_read(key, value, value_hex)

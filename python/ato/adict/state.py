@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from ato.provenance import MISSING, History
 
 __all__ = [
+    "ACTING_NOTES",
     "DEFROSTABLE",
     "FOR_GOOD",
     "NOTES",
@@ -29,6 +30,9 @@ NOTES = frozenset({"__metric__", "__num_halved__", "__budget__", "__trial__", "_
 get_raw = dict.__getitem__
 set_raw = dict.__setitem__
 get_or = dict.get
+
+# Those that a trained function computes by.
+ACTING_NOTES = frozenset({"__num_halved__", "__budget__"})
 
 
 class State:

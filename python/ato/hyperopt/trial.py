@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from ato.adict import ADict
 from ato.adict.state import state_of
 from ato.db_routers.sql.metric_values import as_number, as_step
-from ato.events import apart
+from ato.events import apart, current_frame, note_read
 from ato.exceptions import MetricTypeError
+from ato.fingerprints import value_hex
 from ato.scope import Scope
 
 if TYPE_CHECKING:
@@ -100,11 +101,13 @@ class Trial:
     @property
     def rung(self) -> int:
         """How often this trial has survived."""
+        _note("__num_halved__", self._job.rung)
         return self._job.rung
 
     @property
     def budget(self) -> int | None:
         """How much is to be trained in all; `None` in the halving form, which sets no budgets."""
+        _note("__budget__", self._job.budget)
         return self._job.budget
 
     @property
@@ -126,6 +129,12 @@ class Trial:
             MetricTypeError: the metric is no real number, the step no integer.
         """
         self._report(as_step(METRIC, step), as_number(METRIC, metric))
+
+
+def _note(key: str, value: int | None) -> None:
+    # A trial that trains longer has another result for that reason; so `ato why` must know.
+    if current_frame() is not None:
+        note_read(key, value, value_hex)
 
 
 def traceback_of(error: BaseException) -> str:

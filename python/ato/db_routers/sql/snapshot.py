@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from ato.adict import ADict
-from ato.adict.state import state_of
+from ato.adict.state import ACTING_NOTES, state_of
 from ato.adict.structure import plain
 from ato.compose.omegaconf import is_omegaconf, plain_omegaconf
 from ato.db_routers.sql.redaction import (
@@ -28,7 +28,7 @@ from ato.db_routers.sql.text import as_text
 from ato.events import offered_configs, quiet_reads
 from ato.exceptions import ConfigError, ConfigTypeError, FingerprintError
 from ato.fingerprints import value_hex
-from ato.provenance import DELETED, MISSING, Write
+from ato.provenance import DELETED, MISSING, Origin, Write, value_text
 
 __all__ = [
     "ConfigSnapshot",
@@ -76,11 +76,13 @@ def snapshot(config: Mapping[str, Any]) -> ConfigSnapshot:
         # A run may begin before all of a config is given: what is still `???` is noted as that.
         config = ADict.from_composed(*plain_omegaconf(config, None, mandatory_ok=True))
     with quiet_reads():
+        notes = _acting_notes(config)
         config, leaves = _gathered(config)
         flat = {leaf.key: leaf for leaf in leaves}
         secret = frozenset(k for k, leaf in flat.items() if holds_secret(k, leaf.value))
         content = {key: _entry(leaf, key in secret) for key, leaf in flat.items()}
         structural, value_hash = _hashes(_masked(config, content) if secret else config)
+        content.update(notes)
     values = {key: leaf.value for key, leaf in flat.items()}
     seeds = {k: v for k, v in values.items() if type(v) is int and _SEED_KEY.search(k.lower())}
     return ConfigSnapshot(content, secret, seeds, structural, value_hash)
@@ -181,6 +183,25 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[_Leaf]:
             yield from _flat(value, f"{key}.")
         else:
             yield _Leaf(key, value, [])
+
+
+def _acting_notes(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a search noted on a trial's config and the trial computes by.
+
+    It is in no hash of the config: all trials of a space have one structure.
+    """
+    notes = state_of(config).notes if isinstance(config, ADict) else None
+    if not notes:
+        return {}
+    origin = Origin("code", f"search trial {notes.get('__trial__', '')}".strip())
+    return {
+        key: _entry(
+            _Leaf(key, value, [Write(value_text(value), type(value).__name__, origin)]),
+            secret=False,
+        )
+        for key, value in notes.items()
+        if key in ACTING_NOTES
+    }
 
 
 def _deleted(config: ADict, flat: Mapping[str, Any]) -> Iterator[str]:
