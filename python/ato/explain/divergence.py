@@ -11,7 +11,7 @@ from ato.events import CallRecord, Leaf
 from ato.explain.align import Pair
 from ato.explain.load import MetricPoint, Run
 
-__all__ = ["Difference", "Split", "advanced", "differing_inputs", "first_split"]
+__all__ = ["Difference", "Split", "advanced", "differing_inputs", "first_split", "pair_difference"]
 
 _END = math.inf
 
@@ -90,10 +90,17 @@ def _call_splits(top: Pair) -> Iterator[Split]:
                 yield split
 
 
+def pair_difference(pair: Pair) -> Difference | None:
+    """How a call that both runs have differs: its outcome, output, mutated inputs, random draws."""
+    assert pair.a is not None
+    assert pair.b is not None
+    return _difference(pair.a, pair.b) or _draw_difference(pair)
+
+
 def _split_of(pair: Pair, parent: Pair) -> Split | None:
     assert pair.a is not None
     assert pair.b is not None
-    difference = _difference(pair.a, pair.b) or _draw_difference(pair)
+    difference = pair_difference(pair)
     if difference is None:
         return None
     if pair.any.kind == "scope":
