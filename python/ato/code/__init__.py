@@ -6,7 +6,7 @@ libcst is loaded only when a file must be parsed whose text the cache does not k
 
 from __future__ import annotations
 
-from ato.code.changes import UnitChange, changed_units, kind_of_change
+from ato.code.changes import UnitChange, changed_units, kind_of_change, renamed_units
 from ato.code.deep import fingerprint_code, is_project_object, module_body
 from ato.code.model import CodeFingerprint, StateRef, Unit
 from ato.code.project import is_project_file, project_roots
@@ -25,4 +25,5 @@ __all__ = [
     "kind_of_change",
     "module_body",
     "project_roots",
+    "renamed_units",
 ]

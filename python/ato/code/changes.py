@@ -5,13 +5,37 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from ato.code.model import CodeFingerprint, Unit
 
-__all__ = ["ChangeKind", "UnitChange", "changed_units", "kind_of_change"]
+__all__ = ["ChangeKind", "UnitChange", "changed_units", "kind_of_change", "renamed_units"]
 
 ChangeKind = Literal["logic", "constant", "dependency", "rename", "cosmetic", "added", "removed"]
+
+
+class _Compared(Protocol):
+    """What is compared of a unit: a fingerprint's own, or one that a store has kept."""
+
+    @property
+    def module(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def normalised(self) -> str: ...
+    @property
+    def logic(self) -> str: ...
+    @property
+    def deep(self) -> str: ...
+    @property
+    def value(self) -> str | None: ...
+
+
+_U = TypeVar("_U", bound=_Compared)
 
 
 @dataclass(frozen=True)
@@ -48,7 +72,10 @@ def changed_units(before: CodeFingerprint, after: CodeFingerprint) -> tuple[Unit
     new = {(unit.module, unit.name): unit for unit in after.units}
     gone = [unit for key, unit in old.items() if key not in new]
     come = [unit for key, unit in new.items() if key not in old]
-    renamed = _renamed(gone, come, before.units[0], after.units[0])
+    renamed = renamed_units(gone, come)
+    first, now_first = before.units[0], after.units[0]
+    if first in gone and now_first in come and first.logic == now_first.logic:
+        renamed[now_first.module, now_first.name] = first  # the two that are compared
     found: list[UnitChange] = []
     for key, unit in new.items():
         previous = old.get(key) or renamed.get(key)
@@ -68,7 +95,7 @@ def changed_units(before: CodeFingerprint, after: CodeFingerprint) -> tuple[Unit
 
 
 def kind_of_change(
-    before: Unit, after: Unit, renamed: dict[str, str] | None = None
+    before: _Compared, after: _Compared, renamed: dict[str, str] | None = None
 ) -> ChangeKind | None:
     """How a unit differs by itself; `None` where only what it reaches does, or nothing.
 
@@ -92,7 +119,7 @@ def kind_of_change(
     return "logic"
 
 
-def _is_cosmetic(before: Unit, after: Unit) -> bool:
+def _is_cosmetic(before: _Compared, after: _Compared) -> bool:
     """Whether texts of one logic differ in their writing only.
 
     The text of a script's body or a class holds functions that are judged by themselves, that of a
@@ -104,18 +131,15 @@ def _is_cosmetic(before: Unit, after: Unit) -> bool:
     return before.deep == after.deep or written_alike
 
 
-def _renamed(
-    gone: list[Unit], come: list[Unit], first: Unit, now_first: Unit
-) -> dict[tuple[str, str], Unit]:
+def renamed_units(gone: Iterable[_U], come: Iterable[_U]) -> dict[tuple[str, str], _U]:
     """What each new unit was before, where one that is gone has its logic and no other one has."""
-    found: dict[tuple[str, str], Unit] = {}
+    gone, come = list(gone), list(come)
+    found: dict[tuple[str, str], _U] = {}
     for unit in come:
         alike = [other for other in gone if (other.kind, other.logic) == (unit.kind, unit.logic)]
         same_now = [other for other in come if (other.kind, other.logic) == (unit.kind, unit.logic)]
         if len(alike) == len(same_now) == 1:
             found[unit.module, unit.name] = alike[0]
-    if first in gone and now_first in come and first.logic == now_first.logic:
-        found[now_first.module, now_first.name] = first  # the two that are compared
     return found
 
 

@@ -45,7 +45,8 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
         if ("environment", name) not in causes:
             yield _judged(comparison, change, [comparison.top], "")
     for change in changes.cosmetic.values():
-        yield Finding(change, "cosmetic", reason="the logic is the same")
+        renamed = "renamed; " if change.kind == "rename" else ""
+        yield Finding(change, "cosmetic", reason=f"{renamed}the logic is the same")
 
 
 def _judged(comparison: Comparison, change: Change, actors: list[Pair], unseen: str) -> Finding:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ato.code import kind_of_change, renamed_units
 from ato.db_routers.sql.reading import Unit, writes
 from ato.events import CallRecord
 from ato.explain.entropy import is_volatile
@@ -184,16 +185,24 @@ def _common_parents(left: dict[str, Any] | None, right: dict[str, Any] | None) -
 
 def _compare_code(a: Run, b: Run, changes: Changes) -> None:
     derived: list[Key] = []
+    renamed = _renamed(a, b)
+    names = {old.name: name for (_module, name), old in renamed.items()}
     # A unit that only one run reaches is an effect: what refers to it has changed, and counts.
     for key in sorted(a.graph.units.keys() & b.graph.units.keys()):
         old, new = a.graph.units[key], b.graph.units[key]
         left, right = _without(old, new) or old[0], _without(new, old) or new[0]
-        if changed(old, new):
-            changes.code[key] = _code_change(left, right)
+        kind = kind_of_change(left, right, names)
+        if not changed(old, new):
+            if kind == "cosmetic":
+                changes.cosmetic[key] = _code_change(left, right, kind)
+        elif kind in ("rename", "cosmetic"):
+            changes.cosmetic[key] = _code_change(left, right, kind)
+        else:
+            changes.code[key] = _code_change(left, right, kind or "logic")
             if left.kind == "value" and left.normalised == right.normalised:
                 derived.append(key)
-        elif left.text != right.text and left.logic == right.logic and _is_cosmetic(left, right):
-            changes.cosmetic[key] = _code_change(left, right, "cosmetic")
+    for key, previous in renamed.items():
+        changes.cosmetic[key] = _code_change(previous, b.graph.units[key][0], "rename")
     # A value that the same statement now binds to another one follows from what it reads, or it is
     # another one in every process.
     volatile = {key for key in derived if is_volatile(b.graph.units[key][0].text)}
@@ -208,16 +217,13 @@ def _compare_code(a: Run, b: Run, changes: Changes) -> None:
             del changes.code[key]
 
 
-def _is_cosmetic(left: Unit, right: Unit) -> bool:
-    """Whether texts of one logic differ in their writing only.
-
-    The text of a script's body or a class holds functions that are judged by themselves, that of a
-    function its decorators, whose arguments count where they are held.
-    """
-    if left.kind == "module":
-        return False
-    written_alike = left.kind == "function" and left.normalised == right.normalised
-    return left.deep == right.deep or written_alike
+def _renamed(a: Run, b: Run) -> dict[Key, Unit]:
+    """What each unit that only the second run has was in the first, under another name."""
+    units_a, units_b = a.graph.units, b.graph.units
+    return renamed_units(
+        (units[0] for key, units in units_a.items() if key not in units_b and len(units) == 1),
+        (units[0] for key, units in units_b.items() if key not in units_a and len(units) == 1),
+    )
 
 
 def _without(units: list[Unit], others: list[Unit]) -> Unit | None:
@@ -226,9 +232,7 @@ def _without(units: list[Unit], others: list[Unit]) -> Unit | None:
     return next((unit for unit in units if unit.logic not in known), None)
 
 
-def _code_change(left: Unit, right: Unit, kind: str | None = None) -> Change:
-    if kind is None:
-        kind = "value" if right.kind == "value" else "logic"
+def _code_change(left: Unit, right: Unit, kind: str) -> Change:
     lines, line_a, line_b = _line_diff(left, right)
     return Change(
         "code",
