@@ -60,6 +60,7 @@ def finder(path):
     finder.engine.dispose()
 
 
+@pytest.mark.file
 def test_a_finder_takes_a_config_a_path_or_a_url(path, finder):
     """The store is named as the logger names it, or directly."""
     for named in (config_for(path), ADict(config_for(path)), path, f"sqlite:///{path}"):

@@ -410,6 +410,7 @@ def test_artifacts_belong_to_a_run(logger, tmp_path, finder):
         logger.log_artifact(9, weights)
 
 
+@pytest.mark.file
 def test_a_store_that_cannot_be_written_is_said_once(logger, finder, monkeypatch):
     """A failing database costs one warning, not the run; what waited is written when it works."""
     logger.run()

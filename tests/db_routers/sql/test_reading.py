@@ -290,6 +290,7 @@ def test_a_run_elsewhere_is_not_called_crashed():
     assert status_now("failed", "another-host", 1, "gone") == "failed"
 
 
+@pytest.mark.file
 def test_a_secret_that_a_call_takes_or_gives_is_not_in_the_store(path):
     """No file of the store holds a secret's text or plain digest, wherever a call passed it on."""
     from ato.fingerprints import value_hex
