@@ -32,6 +32,7 @@ __all__ = [
     "caller",
     "dotted",
     "explain",
+    "printable",
     "shown_path",
     "value_text",
 ]
@@ -304,6 +305,13 @@ def value_text(value: object) -> str:
         items = (f"{key!r}: {value_text(item)}" for key, item in dict.items(value))
         return _cut("{" + ", ".join(items) + "}")
     return _cut(_object_text(value))
+
+
+def printable(text: str) -> str:
+    """Escape what would steer a terminal; line breaks and tabs stay."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def caller() -> tuple[str | None, int | None]:

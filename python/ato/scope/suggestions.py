@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 
+from ato.provenance import printable
+
 __all__ = ["documented_as", "nearest", "nearest_key", "printable", "shown"]
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -54,13 +56,6 @@ def nearest_key(name: str, keys: Collection[str], documented: Mapping[str, str])
         ends = [key for key in keys if key.rpartition(".")[2].casefold() == name.casefold()]
         found = ends[0] if len(ends) == 1 else None
     return found
-
-
-def printable(text: str) -> str:
-    """Escape what would steer a terminal; line breaks and tabs stay."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def shown(text: str) -> str:
