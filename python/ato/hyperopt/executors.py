@@ -123,12 +123,12 @@ class Portable:
     def _found(self) -> Work:
         work = _works.get(self.key)
         if work is None:
-            launcher: Any = importlib.import_module(self.module)
             try:
+                launcher: Any = importlib.import_module(self.module)
                 for part in self.name.split("."):
                     launcher = getattr(launcher, part)
                 scope, function = launcher.__ato_search__
-            except AttributeError:
+            except (ImportError, AttributeError):
                 raise ExecutorError(
                     f"another process cannot find {self.module}.{self.name}: define the function "
                     "that is searched at the top of a module, or use processes=N on Linux"

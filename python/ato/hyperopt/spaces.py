@@ -83,21 +83,24 @@ class Parameter(NamedTuple):
 
     def _spread(self, count: int) -> Iterator[float]:
         for number in range(count):
-            yield self._between(number / (count - 1) if count > 1 else 0.0)
+            yield self._between(number, max(count - 1, 1))
 
-    def _between(self, part: float) -> float:
-        """The value at `part` (from 0 to 1) of the range; inside it, whatever rounding does."""
+    def _between(self, part: float, whole: int = 1) -> float:
+        """The value at `part` of `whole` of the range; inside it, whatever rounding does."""
         low, high = self.low, self.high
-        if part in (0.0, 1.0):
+        if part in (0, whole):
             return float(high if part else low)
         if self.is_log:
             start, end = _logarithm(low, self.base), _logarithm(high, self.base)
             try:
-                value = float(self.base) ** (start * (1 - part) + end * part)
+                # Divided last: three quarters of the way from 10^-4 to 1 is 10^-1 exactly.
+                value = float(self.base) ** ((start * (whole - part) + end * part) / whole)
             except OverflowError:  # rounding led past the largest float
                 return float(high)
         else:
-            value = low * (1 - part) + high * part
+            value = (low * (whole - part) + high * part) / whole
+            if not math.isfinite(value):  # only the sum is too large for a float
+                value = low * (1 - part / whole) + high * (part / whole)
         return float(min(max(value, low), high))
 
 
