@@ -15,16 +15,16 @@ from typing import Any
 from ato.db_routers.sql.manager import SQLFinder, SQLLogger
 
 
-def config_for(path: Path, project: str = "digits", **values: Any) -> dict[str, Any]:
-    """A plain config whose store is at `path`."""
+def config_for(path: Path | str, project: str = "digits", **values: Any) -> dict[str, Any]:
+    """A plain config whose store is at `path`, a file's or a URL."""
     return {**values, "experiment": {"project_name": project, "sql": {"db_path": str(path)}}}
 
 
-def logger_for(path: Path, project: str = "digits", **values: Any) -> SQLLogger:
+def logger_for(path: Path | str, project: str = "digits", **values: Any) -> SQLLogger:
     return SQLLogger(config_for(path, project, **values))
 
 
-def finder_for(path: Path) -> SQLFinder:
+def finder_for(path: Path | str) -> SQLFinder:
     return SQLFinder(str(path))
 
 
@@ -54,7 +54,12 @@ def kill(process: subprocess.Popen) -> None:
     process.wait(timeout=30)
 
 
-def ask(path: Path, query: str, *parameters: Any) -> list[tuple]:
-    """Rows as SQLite itself has them."""
+def ask(path: Path | str, query: str, *parameters: Any) -> list[tuple]:
+    """Rows as the database itself has them, of a file or a server."""
+    if str(path).startswith("postgresql:"):
+        import psycopg
+
+        with psycopg.connect(str(path)) as connection:
+            return connection.execute(query.replace("?", "%s"), parameters).fetchall()
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query, parameters).fetchall()

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import pytest
+import servers
 
 from ato import events
+
+if "postgresql" not in servers.databases():
+    collect_ignore = ["sql/test_postgresql.py"]
+
+
+def pytest_generate_tests(metafunc):
+    """A test that has a store has it in a file and on a server, unless it is about the file."""
+    about_file = metafunc.definition.get_closest_marker("file") is not None
+    if "path" in metafunc.fixturenames:
+        databases = ["sqlite"] if about_file else servers.databases()
+        metafunc.parametrize("path", databases, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -19,5 +31,8 @@ def own_surroundings(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(request, tmp_path):
+    """Where a store is: a file's path, still without the file, or the URL of an empty store."""
+    if request.param == "postgresql":
+        return servers.server().new_store()
     return tmp_path / "runs.db"

@@ -92,7 +92,7 @@ def test_every_origin_in_order(path, tmp_path):
     """Views, mappings, files, the command line, lazy views, code, argparse: those that lost as well."""
     (tmp_path / "config.yaml").write_text("# rates\nlr: 0.3\n")
     status, _, errors = run_script(
-        tmp_path, EVERY_ORIGIN, "mapped", "loaded", "capped", "lr=0.9", "--seed", "7"
+        tmp_path, EVERY_ORIGIN, "mapped", "loaded", "capped", "lr=0.9", "--seed", "7", DB=str(path)
     )
     assert status == 0, errors
     run = finder_for(path).find_run(1)
@@ -132,7 +132,7 @@ def test_every_origin_in_order(path, tmp_path):
 def test_a_key_that_was_deleted(path, tmp_path):
     """It is no value of the run, and who deleted it can be asked all the same."""
     (tmp_path / "config.yaml").write_text("lr: 0.3\n")
-    run_script(tmp_path, EVERY_ORIGIN)
+    run_script(tmp_path, EVERY_ORIGIN, DB=str(path))
     run = finder_for(path).find_run(1)
     assert "batch" not in run.config
     assert [write.type for write in run.history("batch")] == ["int", "deleted"]

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Column, MetaData, Table, create_engine, insert, select
+from servers import databases, server
+from sqlalchemy import Column, MetaData, Table, create_engine, delete, insert, select
 from stores import ask, logger_for
 
 from ato.db_routers.sql import schema
-from ato.db_routers.sql.engine import open_store
+from ato.db_routers.sql.engine import open_store, store_url
 from ato.db_routers.sql.migrations import upgrade
 
 
@@ -38,17 +40,30 @@ def test_public_tables_are_named_as_ever():
     assert names <= set(schema.__all__)
 
 
-@given(st.floats())
-def test_every_float_comes_back(value):
-    """NaN, infinities and subnormals come back from the store as they went in."""
-    engine = create_engine("sqlite://")
+@pytest.mark.parametrize("url", databases(), indirect=True)
+def test_every_float_comes_back(url):
+    """NaN, infinities, subnormals and all others come back from a database as they went in."""
+    engine = create_engine(url)
     table = Table("t", MetaData(), Column("value", schema.Real))
     with engine.begin() as connection:
         table.create(connection)
-        connection.execute(insert(table), {"value": value})
-        found = connection.scalars(select(table.c.value)).one()
+
+        @given(st.floats())
+        def check(value):
+            connection.execute(delete(table))
+            connection.execute(insert(table), {"value": value})
+            found = connection.scalars(select(table.c.value)).one()
+            assert math.isnan(found) if math.isnan(value) else found == value
+
+        check()
     engine.dispose()
-    assert math.isnan(found) if math.isnan(value) else found == value
+
+
+@pytest.fixture
+def url(request):
+    if request.param == "sqlite":
+        return "sqlite://"
+    return store_url(server().new_database())
 
 
 def test_runs_share_what_is_equal(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 import weakref
@@ -16,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import StaticPool
 
+from ato.db_routers.sql import postgresql
 from ato.db_routers.sql.schema import Base
 from ato.exceptions import (
     AtoError,
@@ -25,7 +27,16 @@ from ato.exceptions import (
     StoreError,
 )
 
-__all__ = ["DEFAULT_LOCATION", "REVISION", "explain_failure", "is_busy", "open_store", "write"]
+__all__ = [
+    "DEFAULT_LOCATION",
+    "REVISION",
+    "explain_failure",
+    "is_busy",
+    "open_store",
+    "place",
+    "store_url",
+    "write",
+]
 
 T = TypeVar("T")
 
@@ -56,6 +67,8 @@ SQLITE_FILE_SETTINGS = (
 
 _READ_ONLY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 DEFAULT_LOCATION = "sqlite:///experiments.db"
+# In what is no URL, all from the first colon behind the scheme to the last @ may be the password.
+_PASSWORD = re.compile(r"(?<=://)([^:@]*:).*(?=@)|(password=)[^&]*")
 
 
 def store_url(location: str | os.PathLike[str] | URL | None) -> URL:
@@ -69,8 +82,12 @@ def store_url(location: str | os.PathLike[str] | URL | None) -> URL:
         name = os.fspath(location or os.environ.get("ATO_DB") or DEFAULT_LOCATION)
         try:
             url = make_url(name) if "://" in name else URL.create("sqlite", database=name)
-        except ArgumentError as error:
-            raise StoreError(f"{name!r} is neither a path nor a database URL") from error
+        except (ArgumentError, ValueError):
+            # Without the cause, which repeats the URL with its password.
+            shown = _PASSWORD.sub(r"\1\2***", name)
+            raise StoreError(f"{shown!r} is neither a path nor a database URL") from None
+    if url.drivername in {"postgresql", "postgres"}:
+        url = url.set(drivername="postgresql+psycopg")
     if _is_file(url):
         url = url.set(database=str(Path(url.database or "").expanduser().absolute()))
     return url
@@ -84,9 +101,9 @@ def open_store(
     Without `location` it is the one that the environment variable `ATO_DB` names, else
     `experiments.db` in the current folder.
 
-    With `must_exist` nothing is created and the file may be read-only; without, a missing or empty
-    database gets its tables. One of an older schema is upgraded, after a copy of it was written
-    beside it.
+    With `must_exist` nothing is created and the file may be read-only; without, a missing file or an
+    empty database gets its tables. A file of an older schema is upgraded, after a copy of it was
+    written beside it; a database on a server in one transaction.
 
     Raises:
         NoDatabaseError: there is none, or no folder to create it in; the message says where.
@@ -95,17 +112,9 @@ def open_store(
         StoreError: the database cannot be reached or written.
     """
     url = store_url(location)
-    if url.get_backend_name() != "sqlite":
-        raise StoreError(
-            f"this version of Ato stores runs in SQLite only, and {_place(url)} is another "
-            "database; name a file (runs.db) or sqlite:///runs.db"
-        )
     if _is_file(url):
         _check_path(Path(url.database or ""), must_exist)
-    try:
-        engine = _engine(url)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(f"no driver for {url.drivername!r} is installed: {error}") from error
+    engine = _new_engine(url)
     try:
         if must_exist:
             engine = _open_existing(engine)
@@ -120,16 +129,33 @@ def open_store(
     return engine
 
 
-def write(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run `work` in one write transaction, again if the database was busy before it could begin.
+def _new_engine(url: URL) -> Engine:
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise StoreError(
+            f"Ato stores runs in SQLite and PostgreSQL, and {place(url)} is another database; "
+            "name a file (runs.db) or postgresql://user@host/database"
+        )
+    try:
+        return _engine(url)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"no driver for {url.drivername!r} is installed ({error}); "
+            "pip install 'ato-rs[postgresql]'"
+        ) from error
 
-    SQLite answers "locked" at once, whatever the timeout, where waiting could never end (a WAL file
+
+def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run `work` in one write transaction; again if that failed on account of another one.
+
+    There is one write transaction at a time in a database, so that what `work` looks up stays as it
+    is. SQLite answers "locked" at once, whatever the timeout, where waiting could never end (a WAL file
     being recovered, say); those are tried again for as long as the timeout says.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:
-            connecting = engine.connect().execution_options(ato_write=True)
+            options = postgresql.WRITE_OPTIONS if _is_server(engine) else {}
+            connecting = engine.connect().execution_options(ato_write=True, **options)
             with connecting as connection, connection.begin():
                 return work(connection)
         except DBAPIError as error:
@@ -140,14 +166,16 @@ def write(engine: Engine, work: Callable[[Connection], T]) -> T:
 
 def is_busy(error: DBAPIError) -> bool:
     """Whether another process holds the lock that was needed."""
-    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED} or postgresql.is_busy(error)
 
 
 def explain_failure(error: DBAPIError, engine: Engine) -> StoreError:
     """Say in one sentence what a database error means for the store, and what to do."""
-    place = _place(engine.url)
-    kind, reason = _REASONS.get(_code(error), (StoreError, f"failed: {error.orig}"))
-    return kind(f"the store {place} {reason}")
+    if _is_server(engine):
+        kind, reason = postgresql.reason(error, engine.url)
+    else:
+        kind, reason = _REASONS.get(_code(error), (StoreError, f"failed: {error.orig}"))
+    return kind(f"the store {place(engine.url)} {reason}")
 
 
 _REASONS: dict[int | None, tuple[type[StoreError], str]] = {
@@ -180,8 +208,18 @@ def _is_file(url: URL) -> bool:
     return url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
 
 
-def _place(url: URL) -> str:
-    return str(url.database) if _is_file(url) else url.render_as_string(hide_password=True)
+def _is_server(engine: Engine) -> bool:
+    return postgresql.is_postgresql(engine.url)
+
+
+def place(url: URL) -> str:
+    """Where a store is, for a message: the path of its file, or the URL without its password."""
+    if _is_file(url):
+        return str(url.database)
+    shown = url.difference_update_query(["password"])
+    if postgresql.is_postgresql(url):
+        shown = shown.set(drivername="postgresql")
+    return shown.render_as_string(hide_password=True)
 
 
 def _check_path(path: Path, must_exist: bool) -> None:
@@ -203,8 +241,12 @@ def _check_path(path: Path, must_exist: bool) -> None:
 
 
 def _engine(url: URL, **options: Any) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, **options)
+    if postgresql.is_postgresql(url):
+        engine = create_engine(url, **postgresql.ENGINE_OPTIONS, **options)
+        event.listen(engine, "begin", _begin_on_server)
+        _engines.add(engine)
+        _close_with(engine)
+        return engine
     if not _is_file(url):
         # Each connection to `:memory:` would be a database of its own.
         options["poolclass"] = StaticPool
@@ -219,7 +261,7 @@ def _engine(url: URL, **options: Any) -> Engine:
     return engine
 
 
-# The engines of files: a connection to one must not cross a fork, not even to be closed.
+# The engines of files and servers: a connection must not cross a fork, not even to be closed.
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _closers: weakref.WeakKeyDictionary[Engine, Any] = weakref.WeakKeyDictionary()
 # What belongs to parent processes: never used here, and kept, since to forget it would close it.
@@ -257,6 +299,11 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write_lock else "BEGIN")
 
 
+def _begin_on_server(connection: Connection) -> None:
+    if connection.get_execution_options().get("ato_write", False):
+        postgresql.lock(connection, BUSY_TIMEOUT)
+
+
 def _open_existing(engine: Engine) -> Engine:
     try:
         older = _check_revision(engine)
@@ -277,7 +324,7 @@ def _open_existing(engine: Engine) -> Engine:
     if older is None:
         return engine
     if not older:
-        raise NotADatabaseError(f"{_place(engine.url)} is empty: it holds no runs")
+        raise NotADatabaseError(f"{place(engine.url)} is empty: it holds no runs")
     _upgrade(engine)
     return engine
 
@@ -344,7 +391,7 @@ def _check_revision(engine: Engine) -> str | None:
         return ""
     if found > REVISION:
         raise SchemaVersionError(
-            f"{_place(engine.url)} has schema {found}, and this Ato knows schemas up to "
+            f"{place(engine.url)} has schema {found}, and this Ato knows schemas up to "
             f"{REVISION}: a newer Ato wrote it; upgrade this one (pip install -U ato-rs)"
         )
     return None if found == REVISION else found
@@ -357,12 +404,12 @@ def _revision(connection: Connection) -> str | None:
         return None
     if "alembic_version" not in tables:
         raise NotADatabaseError(
-            f"{_place(connection.engine.url)} is a database, but not one of Ato's; name another path"
+            f"{place(connection.engine.url)} is a database, but not one of Ato's; name another path"
         )
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if found is not None and not found.isdigit():
         raise NotADatabaseError(
-            f"{_place(connection.engine.url)} belongs to another program (its revision is {found!r})"
+            f"{place(connection.engine.url)} belongs to another program (its revision is {found!r})"
         )
     return found or "0000"
 
@@ -371,6 +418,7 @@ def _upgrade(engine: Engine) -> None:
     # Alembic takes a while to import and is needed for an older file only.
     from ato.db_routers.sql.migrations import upgrade
 
+    # A server changes tables in a transaction: an upgrade that fails has not happened.
     if _is_file(engine.url):
         _back_up(Path(engine.url.database or ""))
     write(engine, upgrade)
