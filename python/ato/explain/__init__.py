@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ato.explain.answer import explain
 from ato.explain.explanation import Change, Divergence, Explanation, Finding, Result, RunLabel
-from ato.explain.load import to_run
+from ato.explain.load import Run, to_run
 
 __all__ = [
     "Change",
@@ -14,6 +14,7 @@ __all__ = [
     "Result",
     "RunLabel",
     "explain",
+    "load_runs",
     "why",
 ]
 
@@ -33,13 +34,22 @@ def why(
         UnknownRunError: no such run; the message lists the nearest.
         UnknownMetricError: `metric` is not in both runs.
     """
+    first, second = load_runs(run_a, run_b, db=db)
+    return explain(first, second, metric)
+
+
+def load_runs(run_a: int | str, run_b: int | str, *, db: str | None = None) -> tuple[Run, Run]:
+    """Load two runs, as `why` names them, with all that an explanation needs.
+
+    Raises:
+        NoDatabaseError, NotADatabaseError, SchemaVersionError, UnknownRunError: as `why` does.
+    """
     from ato.db_routers.sql.reading import load_run, open_store, resolve_run  # SQLAlchemy loads
 
     engine = open_store(db)
     try:
-        first, second = (
-            to_run(load_run(engine, resolve_run(engine, reference))) for reference in (run_a, run_b)
-        )
+        ids = [resolve_run(engine, reference) for reference in (run_a, run_b)]
+        first, second = (to_run(load_run(engine, run_id)) for run_id in ids)
     finally:
         engine.dispose()
-    return explain(first, second, metric)
+    return first, second

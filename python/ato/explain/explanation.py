@@ -188,3 +188,8 @@ class Explanation:
         from ato.explain.render.text import render_text  # rendering is only loaded when asked for
 
         return render_text(self)
+
+    def _repr_html_(self) -> str:
+        from ato.explain.render.html import render_compact  # notebooks only
+
+        return render_compact(self)
