@@ -4,7 +4,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, Self, TypeAlias, final
 
 from ato.fingerprints.types import ArrayDigest
 
@@ -187,15 +187,15 @@ def simd_level() -> str:
     """The instructions with which the leaves of arrays are hashed on this machine."""
 
 # How a journal goes on after what was read: there is more; the file ends; with a record that is not
-# all there; with something that was never written.
-_Ending = Literal["more", "whole", "torn", "damaged"]
+# all there; with something that was never written; with its last record.
+_Ending: TypeAlias = Literal["more", "whole", "torn", "damaged", "ended"]
 
 # (number, name) of metrics; (sequence, number of the name, value, step, timestamp, ident, position),
 # with None for NaN; (kind, cells).
-_Key = tuple[int, str]
-_Point = tuple[int, int, float | None, int, float, int | None, int | None]
-_Cells = tuple[int | float | str | None, ...]
-_Content = tuple[list[_Key], list[_Point], list[tuple[int, _Cells]], int, _Ending]
+_Key: TypeAlias = tuple[int, str]
+_Point: TypeAlias = tuple[int, int, float | None, int, float, int | None, int | None]
+_Cells: TypeAlias = tuple[int | float | str | None, ...]
+_Content: TypeAlias = tuple[list[_Key], list[_Point], list[tuple[int, _Cells]], int, _Ending]
 
 @final
 class Journal:
@@ -248,6 +248,13 @@ class Journal:
 
     def close(self) -> None:
         """Write what waits, and end the journal if that worked. The lock goes with the object."""
+
+    def number_from(self, sequence: int) -> None:
+        """Number the next value."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether this process writes to it no more."""
 
     def take_waiting(self) -> bytes:
         """Take back what waits in memory: records."""

@@ -37,6 +37,8 @@ mapping keeps working:
         ├── MetricTypeError        (TypeError)
         ├── UnknownRunError        (LookupError)
         ├── UnknownMetricError     (LookupError)
+        ├── RunStillOpenError      (RuntimeError)
+        ├── RankTimeoutError       (TimeoutError)
         └── NoDatabaseError        (FileNotFoundError)
 
 A message says what was wrong, where (file:line, key path, token), and what to do.
@@ -183,6 +185,14 @@ class UnknownRunError(StoreError, LookupError):
 
 class UnknownMetricError(StoreError, LookupError):
     """A metric that not both runs have; the message lists those that both have."""
+
+
+class RunStillOpenError(StoreError, RuntimeError):
+    """A run cannot be resumed, because a process is recording it; the message says which."""
+
+
+class RankTimeoutError(StoreError, TimeoutError):
+    """A rank found no run of rank 0 to join in time."""
 
 
 class NoDatabaseError(StoreError, FileNotFoundError):

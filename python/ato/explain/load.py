@@ -79,6 +79,7 @@ def to_run(records: RunRecords) -> Run:
         metrics=[
             MetricPoint(p.key, p.value, p.step, p.ident or 0, p.position or 0, order)
             for order, p in enumerate(records.metrics)
+            if p.attempt == records.attempt and p.rank == 0
         ],
         inputs=[
             InputFile(file.path, file.digest, file.size, file.ident or 0, file.position or 0)

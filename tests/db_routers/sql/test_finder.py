@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -235,11 +236,14 @@ def test_a_run_whose_process_is_gone_has_crashed(path):
     logger.run()
     finder = finder_for(path)
     assert finder.find_run(1).status == "running"
-    with logger.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE experiments SET process_started = 'another boot:1'")
-    assert finder.find_run(1).status == "crashed"
-    assert [r.id for r in finder.get_runs_in_project("digits", status="crashed")] == [1]
-    assert finder.get_runs_in_project("digits", status="running") == []
+    child = os.fork()
+    if child == 0:
+        logger_for(path).run()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert finder.find_run(2).status == "crashed"
+    assert [r.id for r in finder.get_runs_in_project("digits", status="crashed")] == [2]
+    assert [r.id for r in finder.get_runs_in_project("digits", status="running")] == [1]
     finder.engine.dispose()
     logger.finish()
     logger.engine.dispose()

@@ -14,9 +14,10 @@ from stores import ask, config_for, finder_for, logger_for, run_script
 
 from ato import events
 from ato.adict import ADict
+from ato.db_routers.sql import drain as drain_module
 from ato.db_routers.sql import engine as engine_module
-from ato.db_routers.sql import recorder as recorder_module
-from ato.db_routers.sql.manager import SQLLogger
+from ato.db_routers.sql import journals
+from ato.db_routers.sql.manager import SQLFinder, SQLLogger
 from ato.exceptions import (
     ConfigTypeError,
     MetricTypeError,
@@ -123,6 +124,7 @@ def test_the_summary_follows_the_points(logger, path):
     for step, value in enumerate([2.0, math.nan, 1.0, 3.0]):
         logger.log_metric("loss", value, step)
     logger.log_metric("nothing", math.nan, 0)
+    logger.finish()
     columns = "count, last, last_step, minimum, minimum_step, maximum, maximum_step"
     rows = ask(path, f"SELECT {columns} FROM metric_summaries ORDER BY key_id")
     assert rows[0] == (4, 3.0, 3, 1.0, 2, 3.0, 3)
@@ -389,12 +391,13 @@ def test_inputs_have_their_digest_and_place(logger, tmp_path, path):
     data.write_bytes(b"a,b\n1,2\n")
     logger.run()
     logger.log_input(data)
+    with pytest.raises(FileNotFoundError):
+        logger.log_input(tmp_path / "absent.csv")
+    logger.finish()
     columns = "path, size, mtime, length(digest), ident, position"
     assert ask(path, f"SELECT {columns} FROM inputs") == [
         (str(data), 8, data.stat().st_mtime_ns, 64, 0, 0)
     ]
-    with pytest.raises(FileNotFoundError):
-        logger.log_input(tmp_path / "absent.csv")
 
 
 def test_artifacts_belong_to_a_run(logger, tmp_path, finder):
@@ -410,78 +413,79 @@ def test_artifacts_belong_to_a_run(logger, tmp_path, finder):
         logger.log_artifact(9, weights)
 
 
-@pytest.mark.file
-def test_a_store_that_cannot_be_written_is_said_once(logger, finder, monkeypatch):
-    """A failing database costs one warning, not the run; what waited is written when it works."""
+def test_a_store_that_cannot_be_written_is_said_at_the_end(tmp_path, monkeypatch):
+    """A failing database costs one warning, not the run; whoever reads the run next brings it in."""
+    logger = logger_for(tmp_path / "runs.db")
     logger.run()
-    monkeypatch.setattr(recorder_module, "write", _failing)
-    with pytest.warns(RuntimeWarning, match=r"no room left on its disk.*The run goes on") as said:
-        logger.log_metric("loss", 1.0, 0)
-        logger.log_metric("loss", 0.5, 1)
-    assert len(said) == 1
-    assert finder.find_run(1).metrics == []
-    monkeypatch.undo()
-    logger.finish()
-    assert [p.value for p in finder.find_run(1).metrics] == [1.0, 0.5]
-
-
-def test_what_could_not_be_kept_is_counted(logger, monkeypatch):
-    """If the store stays closed, `finish` says how many records were lost."""
-    monkeypatch.setattr(recorder_module, "WAITING_LIMIT", 3)
-    logger.run()
-    monkeypatch.setattr(recorder_module, "write", _failing)
-    with pytest.warns(RuntimeWarning) as said:
-        for step in range(5):
-            logger.log_metric("loss", 1.0, step)
+    monkeypatch.setattr(drain_module, "write", _failing)
+    logger.log_metric("loss", 1.0, 0)
+    with pytest.warns(
+        RuntimeWarning, match=r"no room left on its disk.*is kept in .*journal"
+    ) as said:
         logger.finish()
-    # Five points and the run's own record.
-    assert "6 records were not kept" in str(said[-1].message)
+    assert len(said) == 1
+    monkeypatch.undo()
+    run = finder_for(tmp_path / "runs.db").find_run(1)
+    assert ([p.value for p in run.metrics], run.status) == ([1.0], "completed")
+    logger.engine.dispose()
 
 
-def test_ctrl_c_while_writing_loses_nothing(logger, finder, monkeypatch):
-    """An interrupt in the middle of a write leaves the records waiting; `finish` writes them."""
+def test_a_store_that_cannot_be_written_is_an_error_for_the_strict(tmp_path, monkeypatch):
+    """With `on_error="raise"` the end of a run that cannot enter the store is an error."""
+    path = tmp_path / "runs.db"
+    logger = SQLLogger(config_for(path), on_error="raise")
+    logger.run()
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="no room left"):
+        patch.setattr(drain_module, "write", _failing)
+        logger.finish()
+    assert SQLFinder(str(path)).find_run(1).status == "completed"
+    logger.engine.dispose()
+    with pytest.raises(StoreError, match="'warn' or 'raise', not 'ignore'"):
+        SQLLogger(config_for(path), on_error="ignore")
+
+
+def test_ctrl_c_while_draining_loses_nothing(logger, finder, monkeypatch):
+    """An interrupt in the middle of a drain leaves the records in the journal."""
 
     def interrupted(engine, work):
         raise KeyboardInterrupt
 
     logger.run()
+    logger.log_metric("loss", 1.0, 0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(recorder_module, "write", interrupted)
-        logger.log_metric("loss", 1.0, 0)
-    logger.log_metric("loss", 0.5, 1)
-    assert [p.value for p in finder.find_run(1).metrics] == [1.0, 0.5]
+        patch.setattr(drain_module, "write", interrupted)
+        logger.finish()
+    assert [p.value for p in finder.find_run(1).metrics] == [1.0]
 
 
 def test_a_record_that_the_store_refuses_is_lost_alone(logger, finder):
-    """What waits beside a bad record is written; only that one is lost, and counted."""
+    """What stands beside a bad record is stored; only that one is lost, and counted."""
     run_id = logger.run()
-    recorder = logger._recorder
     for number in range(3):
-        recorder._add(
-            "inputs", {"run_id": run_id, "path": None if number == 1 else f"{number}.csv"}
-        )
-    with pytest.warns(RuntimeWarning, match="watching the store"):
-        logger.log_metric("loss", 0.5, 0)
+        name = None if number == 1 else f"{number}.csv"
+        logger._recorder._append(journals.INPUT, (name, 0, 0, None, None, None))
+    logger.log_metric("loss", 0.5, 0)
+    with pytest.warns(RuntimeWarning) as said:
+        logger.finish()
+    assert "1 records were not kept" in str(said[-1].message)
     assert [p.value for p in finder.find_run(run_id).metrics] == [0.5]
     with logger.engine.connect() as connection:
         paths = connection.execute(text("SELECT path FROM inputs ORDER BY path")).scalars().all()
     assert paths == ["0.csv", "2.csv"]
-    with pytest.warns(RuntimeWarning, match="1 records were not kept"):
-        logger.finish()
 
 
-def test_a_fault_of_the_recorder_is_no_fault_of_the_run(logger, monkeypatch):
-    """An error of another kind while writing is said once and does not reach the user's code."""
+def test_a_fault_of_the_drain_is_no_fault_of_the_run(logger, finder, monkeypatch):
+    """An error of another kind while draining is said and does not reach the user's code."""
 
     def broken(engine, work):
         raise LookupError("no such thing")
 
     logger.run()
-    with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match="watching the store"):
-        patch.setattr(recorder_module, "write", broken)
-        logger.log_metric("loss", 1.0, 0)
-    with pytest.warns(RuntimeWarning, match="1 records were not kept"):
+    logger.log_metric("loss", 1.0, 0)
+    with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match="no such thing"):
+        patch.setattr(drain_module, "write", broken)
         logger.finish()
+    assert len(finder.find_run(1).metrics) == 1
 
 
 def _failing(engine, work):

@@ -14,7 +14,7 @@ from ato.db_routers.sql.schema import CodeClosure, CodeClosureUnit, CodeUnit, Fi
 from ato.db_routers.sql.text import as_text
 from ato.events import CodeRecord
 
-__all__ = ["CodeRows", "code_rows", "content_digest", "write_code"]
+__all__ = ["CodeRows", "code_rows", "content_digest", "ids_of", "write_code"]
 
 # The scheme of the fingerprints `logic` and `deep`; see `ato.code`.
 SCHEME = "ato code-deep v1"
@@ -49,25 +49,31 @@ def content_digest(content: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CodeRows:
-    """A code record as rows, still without ids: `units` by key, the root first."""
+    """A code record as rows, still without ids.
+
+    `members` are the keys of its units, the root first; `edges` which of them refers to which, by
+    index; `units` the units that were not taken down before, by key.
+    """
 
     fingerprint: dict[str, Any]
     units: dict[str, dict[str, Any]]
     closure: str
     members: list[str]
-    edges: list[tuple[str, str]]
+    edges: list[tuple[int, int]]
 
 
-def code_rows(record: CodeRecord) -> CodeRows:
-    """Take down a code record."""
+def code_rows(record: CodeRecord, known: set[str]) -> CodeRows:
+    """Take down a code record, without the units whose keys are `known`; their keys join it."""
     code = record.code
     units: dict[str, dict[str, Any]] = {}
     members: list[str] = []
     for unit in code.units:
         row = {name: _plain(getattr(unit, name)) for name in _UNIT_FIELDS}
         key = content_digest(list(row.values()))
-        units[key] = {**row, "key": key}
         members.append(key)
+        if key not in known:
+            units[key] = {**row, "key": key}
+    known.update(units)
     fingerprint = {
         "trace_id": as_text(record.trace_id),
         "role": record.role,
@@ -79,21 +85,25 @@ def code_rows(record: CodeRecord) -> CodeRows:
         "gaps": list(code.gaps),
         "distributions": list(code.distributions),
     }
-    edges = [(members[source], members[target]) for source, target in code.edges]
-    return CodeRows(fingerprint, units, content_digest(members), members, edges)
+    return CodeRows(fingerprint, units, content_digest(members), members, list(code.edges))
 
 
-def write_code(connection: Connection, run_id: int, codes: Sequence[CodeRows]) -> None:
+def write_code(
+    connection: Connection, run_id: int, attempt: int, codes: Sequence[CodeRows]
+) -> None:
     """Write the code that a run registered, and what of its units is not there yet."""
     units = {key: row for code in codes for key, row in code.units.items()}
-    unit_ids = _ids_of(connection, CodeUnit.__table__, units)
+    unit_ids = ids_of(connection, CodeUnit.__table__, units)
+    others = {key for code in codes for key in code.members} - unit_ids.keys()
+    unit_ids.update(_existing(connection, CodeUnit.__table__, others))
     closures = {code.closure: code.members for code in codes}
     closure_ids = _closure_ids(connection, closures, unit_ids)
-    seen = _known(connection, run_id)
+    seen = _known(connection, run_id, attempt)
     for code in codes:
         row = {
             **code.fingerprint,
             "run_id": run_id,
+            "attempt": attempt,
             "root_unit_id": unit_ids[code.members[0]] if code.members else None,
             "closure_id": closure_ids[code.closure],
         }
@@ -102,7 +112,9 @@ def write_code(connection: Connection, run_id: int, codes: Sequence[CodeRows]) -
             seen.add(identity)
             connection.execute(insert(Fingerprint), row)
     edges = {
-        (unit_ids[source], unit_ids[target]) for code in codes for source, target in code.edges
+        (unit_ids[code.members[source]], unit_ids[code.members[target]])
+        for code in codes
+        for source, target in code.edges
     }
     if edges:
         pairs = [{"source_id": source, "target_id": target} for source, target in sorted(edges)]
@@ -115,7 +127,7 @@ def _plain(value: Any) -> Any:
     return as_text(value) if isinstance(value, str) else value
 
 
-def _ids_of(connection: Connection, table: Any, rows: dict[str, dict[str, Any]]) -> dict[str, int]:
+def ids_of(connection: Connection, table: Any, rows: dict[str, dict[str, Any]]) -> dict[str, int]:
     """The ids of rows by key, those that were missing inserted."""
     ids = _existing(connection, table, rows)
     missing = [row for key, row in rows.items() if key not in ids]
@@ -139,7 +151,7 @@ def _closure_ids(
     connection: Connection, closures: dict[str, list[str]], unit_ids: dict[str, int]
 ) -> dict[str, int]:
     known = _existing(connection, CodeClosure.__table__, closures)
-    ids = _ids_of(connection, CodeClosure.__table__, {key: {"key": key} for key in closures})
+    ids = ids_of(connection, CodeClosure.__table__, {key: {"key": key} for key in closures})
     rows = [
         {"closure_id": ids[key], "position": position, "unit_id": unit_ids[unit]}
         for key, unit_keys in closures.items()
@@ -151,8 +163,8 @@ def _closure_ids(
     return ids
 
 
-def _known(connection: Connection, run_id: int) -> set[tuple[Any, ...]]:
+def _known(connection: Connection, run_id: int, attempt: int) -> set[tuple[Any, ...]]:
     kept = select(
         Fingerprint.trace_id, Fingerprint.role, Fingerprint.deep, Fingerprint.closure_id
-    ).where(Fingerprint.run_id == run_id)
+    ).where(Fingerprint.run_id == run_id, Fingerprint.attempt == attempt)
     return {tuple(row) for row in connection.execute(kept)}

@@ -76,7 +76,11 @@ def fingerprints(run: Experiment) -> dict[str, str]:
     """See `Experiment.fingerprints`."""
     query = (
         select(Fingerprint.trace_id, Fingerprint.logic)
-        .where(Fingerprint.run_id == run.id, Fingerprint.role != "passed")
+        .where(
+            Fingerprint.run_id == run.id,
+            Fingerprint.attempt == run.attempt,
+            Fingerprint.role != "passed",
+        )
         .order_by(Fingerprint.id)
     )
     with _engine(run).connect() as connection:
@@ -86,7 +90,8 @@ def fingerprints(run: Experiment) -> dict[str, str]:
 def runtime_fingerprints(run: Experiment) -> dict[str, str]:
     """See `Experiment.runtime_fingerprints`."""
     with _engine(run).connect() as connection:
-        ids = select(CALLS.c.trace_id).where(CALLS.c.run_id == run.id, _recorded()).distinct()
+        of_run = (CALLS.c.run_id == run.id, CALLS.c.attempt == run.attempt, CALLS.c.rank == 0)
+        ids = select(CALLS.c.trace_id).where(*of_run, _recorded()).distinct()
         return {
             trace_id: output_versions(connection, trace_id, None, run.id)[run.id]
             for trace_id in connection.scalars(ids).all()
@@ -106,12 +111,17 @@ def output_versions(
     """Run id → the fingerprint of what the calls of a trace id gave, in the order of the calls."""
     query = (
         select(CALLS.c.run_id, CALLS.c.outcome, CALLS.c.output)
-        .where(CALLS.c.trace_id == trace_id, _recorded())
+        .join(Experiment, Experiment.id == CALLS.c.run_id)
+        .where(
+            CALLS.c.trace_id == trace_id,
+            _recorded(),
+            CALLS.c.attempt == Experiment.attempt,
+            CALLS.c.rank == 0,
+        )
         .order_by(CALLS.c.run_id, CALLS.c.call_index, CALLS.c.sequence)
     )
     if project is not None:
-        runs = select(Experiment.id).where(Experiment.project_id == project)
-        query = query.where(CALLS.c.run_id.in_(runs))
+        query = query.where(Experiment.project_id == project)
     if run_id is not None:
         query = query.where(CALLS.c.run_id == run_id)
     outputs: dict[int, list[Any]] = {}

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ato import events
 from ato.db_routers.sql.finder import SQLFinder, store_location
-from ato.db_routers.sql.metric_values import as_key, as_number, as_step
 from ato.db_routers.sql.text import as_text
 from ato.exceptions import NoActiveRunError, StoreError
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-    from ato.db_routers.sql.recorder import RunRecorder
+    from ato.db_routers.sql.recorder import OnError, RunRecorder
     from ato.db_routers.sql.schema import Experiment, Project
 
 __all__ = ["SQLFinder", "SQLLogger", "open_loggers"]
@@ -44,10 +43,19 @@ class SQLLogger:
     manager it finishes by itself: `failed` with the traceback on an exception, `interrupted` on
     Ctrl-C. A run that is open when the interpreter ends is finished as well.
 
+    What is logged is in a file when the call returns, and outlives the process from there. Where it
+    cannot be written, training goes on: one warning says so, what is logged waits in memory until
+    that works again, and `finish` says how many records were lost, if any. With `on_error="raise"`
+    a record that cannot be written is a `StoreError` instead.
+
     Safe to use from several threads, and in forked workers, whose metrics join the parent's run.
+    Under torchrun rank 0 opens the run, and `run()` on every other rank joins it.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], on_error: OnError = "warn") -> None:
+        if on_error not in {"warn", "raise"}:
+            raise StoreError(f"on_error is 'warn' or 'raise', not {on_error!r}")
+        self._on_error = on_error
         self._config = config
         self._project, self._location = store_location(config)
         self._recorder: RunRecorder | None = None
@@ -59,7 +67,7 @@ class SQLLogger:
 
         With `in_context` its runs record what happens in this thread or task only.
         """
-        other = SQLLogger(config)
+        other = SQLLogger(config, self._on_error)
         other._project, other._location = self._project, self._location
         other.__dict__["engine"] = self.engine
         other._in_context = in_context
@@ -67,7 +75,7 @@ class SQLLogger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # For another process: the store and the project, and nothing that is open here.
-        return _logger_of, (self._project, self._location)
+        return _logger_of, (self._project, self._location, self._on_error)
 
     @property
     def project(self) -> str:
@@ -87,8 +95,14 @@ class SQLLogger:
 
     @property
     def session(self) -> Session:
-        """An SQLAlchemy session for queries of your own; end its transactions to see new rows."""
+        """An SQLAlchemy session for queries of your own; end its transactions to see new rows.
+
+        What the open run has logged until now is in the tables.
+        """
         from sqlalchemy.orm import Session
+
+        if self._recorder is not None:
+            self._recorder.drain()
 
         held = self._session
         if held is None or held[0] != os.getpid():
@@ -103,31 +117,49 @@ class SQLLogger:
         tags: Sequence[str] | None = None,
         name: str | None = None,
         notes: str | None = None,
+        resume: int | str | None = None,
     ) -> int:
         """Open a run and make it the process's current one; returns its id.
 
         A run that this logger still has open is finished first, as `completed`. An exception that
         leaves the `@scope` function in which the run was opened marks it `failed`.
 
+        Args:
+            tags: words to find the run by.
+            name: a name to find it by.
+            notes: whatever should be remembered of it.
+            resume: a run to continue, as an id, a name or `latest`: it gets a new attempt with this
+                config and with calls counted from 0, and keeps its metrics.
+
         Raises:
             ConfigTypeError: the config is no mapping.
+            UnknownRunError: there is no run to resume.
+            RunStillOpenError: the run to resume is being recorded by another process.
+            RankTimeoutError: rank 0 of this launch did not open its run in time.
             StoreError: the store cannot be opened or written.
         """
-        from ato.db_routers.sql.opening import insert_run
+        from ato.db_routers.sql.launches import current_launch, join_run
+        from ato.db_routers.sql.opening import insert_run, resume_run
         from ato.db_routers.sql.recorder import RunRecorder
         from ato.db_routers.sql.snapshot import snapshot
 
         self.finish()
         config = snapshot(self._config)
-        run_id = insert_run(self.engine, config, self._project, tags=tags, name=name, notes=notes)
-        recorder = self._recorder = RunRecorder(self.engine, run_id, config)
+        launch = current_launch()
+        words: dict[str, Any] = {"tags": tags, "name": name, "notes": notes, "launch": launch}
+        if launch is not None and launch.rank > 0:
+            writer = join_run(self.engine, launch)
+        elif resume is not None:
+            writer = resume_run(self.engine, config, resume, **words)
+        else:
+            writer = insert_run(self.engine, config, self._project, **words)
+        recorder = self._recorder = RunRecorder(self.engine, writer, config, self._on_error)
         _open_loggers[id(self)] = self
         enclosing = _enclosing_scope()
         recorder.open_run = events.open_run(recorder, in_context=self._in_context)
         if enclosing is not None:
             enclosing.on_exit.append(lambda error: self._left(recorder, error))
-        recorder.flush()
-        return run_id
+        return writer.run_id
 
     def log_metric(self, key: str, value: Any, step: int) -> None:
         """Log a value; it survives the death of the process once this returns.
@@ -141,14 +173,11 @@ class SQLLogger:
             MetricTypeError: the value is no real number, the step no integer.
             NoActiveRunError: no run is open.
         """
-        self.log_metrics({key: value}, step)
+        (self._recorder or self._active()).log_metric(key, value, step)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int) -> None:
         """Log several values of one step, all or none; otherwise as `log_metric`."""
-        recorder = self._active()
-        points = [(as_key(key), as_number(key, value)) for key, value in metrics.items()]
-        if points:
-            recorder.log_points(points, as_step(points[0][0], step))
+        (self._recorder or self._active()).log_metrics(metrics, step)
 
     def log_artifact(
         self,
@@ -209,7 +238,6 @@ class SQLLogger:
             return None
         from ato.db_routers.sql import queries
 
-        self._recorder.flush()
         return queries.find_run(self.engine, run_id)
 
     def get_or_create_project(self) -> Project:
@@ -256,7 +284,7 @@ class SQLLogger:
             return
         _checked(status)
         if not recorder.is_owner:
-            recorder.flush(now=True)
+            recorder.close()
             return
         self._recorder = None
         _open_loggers.pop(id(self), None)
@@ -265,8 +293,9 @@ class SQLLogger:
         recorder.finish(status, error)
 
 
-def _logger_of(project: str, location: str) -> SQLLogger:
-    return SQLLogger({"experiment": {"project_name": project, "sql": {"db_path": location}}})
+def _logger_of(project: str, location: str, on_error: OnError) -> SQLLogger:
+    experiment = {"project_name": project, "sql": {"db_path": location}}
+    return SQLLogger({"experiment": experiment}, on_error)
 
 
 # Sessions of parent processes: never used here, and never closed either.

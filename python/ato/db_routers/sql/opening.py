@@ -1,21 +1,25 @@
-"""Opening a run: its row, with the config, environment and project that it belongs to."""
+"""Opening a run, or opening it again: its row, with config, environment and project."""
 
 from __future__ import annotations
 
 import os
-import socket
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, insert, select
+from sqlalchemy import Connection, Engine, Insert, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from ato import environment
 from ato.db_routers.sql.code_rows import content_digest
+from ato.db_routers.sql.drain import drain
 from ato.db_routers.sql.engine import explain_failure, write
+from ato.db_routers.sql.journals import Writer, folder_of, host_name, last_seen
+from ato.db_routers.sql.launches import Launch
 from ato.db_routers.sql.processes import started
-from ato.db_routers.sql.schema import Config, Environment, Experiment, Project
+from ato.db_routers.sql.reading import resolve_run, status_now
+from ato.db_routers.sql.schema import Attempt, Config, Environment, Experiment, Project
 from ato.db_routers.sql.snapshot import (
     ConfigSnapshot,
     command_line,
@@ -24,11 +28,15 @@ from ato.db_routers.sql.snapshot import (
     user_name,
 )
 from ato.db_routers.sql.text import as_text
+from ato.exceptions import RunStillOpenError
 
-__all__ = ["insert_run", "project_id"]
+__all__ = ["insert_run", "project_id", "resume_run"]
 
 # The version of all fingerprint schemes of a run ("… v1").
 SCHEME_VERSION = 1
+
+# A run on another machine that has written within so many seconds may be alive.
+SEEN_LATELY = 60.0
 
 
 def insert_run(
@@ -39,31 +47,19 @@ def insert_run(
     tags: Sequence[str] | None,
     name: str | None,
     notes: str | None,
-) -> int:
-    """Insert the row of a run that begins now; returns its id.
+    launch: Launch | None = None,
+) -> Writer:
+    """Insert the row of a run that begins now; returns who writes to it.
 
     Raises:
         StoreError: the store cannot be written; the message says why.
     """
-    commit, dirty = git_state(script_folder())
-    pid = os.getpid()
+    start = datetime.now(UTC)
     row = {
-        "name": None if name is None else as_text(name),
-        "status": "running",
-        "tags": [tags] if isinstance(tags, str) else list(tags or []),
-        "notes": None if notes is None else as_text(notes),
-        "structural_hash": config.structural_hash,
-        "value_hash": config.value_hash,
-        "git_commit": commit,
-        "git_dirty": dirty,
-        "command": command_line(),
-        "host": socket.gethostname(),
-        "pid": pid,
-        "process_started": started(pid),
-        "user": user_name(),
-        "seeds": config.seeds,
+        **_process(config, launch),
+        **_words(tags or [], name, notes),
         "scheme_version": SCHEME_VERSION,
-        "start_time": datetime.now(UTC),
+        "start_time": start,
     }
     captured = environment.capture()
 
@@ -74,9 +70,113 @@ def insert_run(
         return _new_id(connection, insert(Experiment).values(**row))
 
     try:
+        return _writer(write(engine, work), 0, start)
+    except DBAPIError as error:
+        raise explain_failure(error, engine) from error
+
+
+def resume_run(
+    engine: Engine,
+    config: ConfigSnapshot,
+    reference: int | str,
+    *,
+    tags: Sequence[str] | None,
+    name: str | None,
+    notes: str | None,
+    launch: Launch | None = None,
+) -> Writer:
+    """Begin a new attempt of a run; how the run was before stays as a row of `attempts`.
+
+    Raises:
+        UnknownRunError: there is no such run.
+        RunStillOpenError: a process is recording it.
+        StoreError: the store cannot be written.
+    """
+    given = {"name": name, "notes": notes, "tags": tags}
+    row = {
+        **_process(config, launch),
+        **{key: text for key, text in _words(tags, name, notes).items() if given[key] is not None},
+        "random_start": None,
+        "end_time": None,
+        "error": None,
+    }
+    captured = environment.capture()
+
+    def work(connection: Connection) -> Writer:
+        chosen = select(Experiment.__table__).where(Experiment.id == run_id)
+        before = connection.execute(chosen.with_for_update()).one()
+        _check_not_open(engine, before)
+        kept = {column.name: getattr(before, column.name, run_id) for column in _KEPT}
+        connection.execute(insert(Attempt).values(**kept))
+        row["config_id"] = _shared(connection, Config, config.content)
+        row["environment_id"] = _shared(connection, Environment, captured)
+        row["attempt"] = before.attempt + 1
+        connection.execute(update(Experiment).where(Experiment.id == run_id).values(**row))
+        return _writer(run_id, before.attempt + 1, before.start_time)
+
+    try:
+        run_id = resolve_run(engine, reference)
+        drain(engine, run_id)
         return write(engine, work)
     except DBAPIError as error:
         raise explain_failure(error, engine) from error
+
+
+_KEPT = Attempt.__table__.columns
+
+
+def _check_not_open(engine: Engine, row: Any) -> None:
+    folder = folder_of(engine)
+    if status_now(row, folder) != "running":
+        return
+    if row.host != host_name():
+        seen = last_seen(folder, row.id)
+        if seen is None or time.time() - seen > SEEN_LATELY:
+            return
+    raise RunStillOpenError(
+        f"run {row.id} is still being recorded by process {row.pid} on {row.host}; end that "
+        "process, or open a run of its own (run() without resume)"
+    )
+
+
+def _process(config: ConfigSnapshot, launch: Launch | None) -> dict[str, Any]:
+    """What a run's row says of the process that opens it, or opens it again."""
+    commit, dirty = git_state(script_folder())
+    pid = os.getpid()
+    return {
+        "status": "running",
+        "structural_hash": config.structural_hash,
+        "value_hash": config.value_hash,
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "command": command_line(),
+        "host": host_name(),
+        "pid": pid,
+        "process_started": started(pid),
+        "launch": None if launch is None else launch.text,
+        "user": user_name(),
+        "seeds": config.seeds,
+    }
+
+
+def _words(tags: Sequence[str] | None, name: str | None, notes: str | None) -> dict[str, Any]:
+    return {
+        "name": None if name is None else as_text(name),
+        "tags": [tags] if isinstance(tags, str) else list(tags or []),
+        "notes": None if notes is None else as_text(notes),
+    }
+
+
+def _writer(run_id: int, attempt: int, start: datetime) -> Writer:
+    return Writer(
+        run_id=run_id,
+        attempt=attempt,
+        rank=0,
+        process=0,
+        start=start.timestamp(),
+        host=host_name(),
+        pid=os.getpid(),
+    )
 
 
 def project_id(connection: Connection, name: str) -> int:

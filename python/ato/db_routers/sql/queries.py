@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from ato.db_routers.sql import details
+from ato.db_routers.sql.drain import drained
 from ato.db_routers.sql.engine import explain_failure, write
+from ato.db_routers.sql.journals import folder_of
 from ato.db_routers.sql.opening import project_id
 from ato.db_routers.sql.reading import nearest, present, resolve_run, status_now
 from ato.db_routers.sql.schema import (
@@ -77,6 +79,7 @@ def get_or_create_project(engine: Engine, name: str) -> Project:
 
 def find_run(engine: Engine, run_id: int) -> Experiment | None:
     """See `SQLFinder.find_run`."""
+    engine = drained(engine)
     found = _load(engine, select(Experiment).where(Experiment.id == run_id))
     return found[0] if found else None
 
@@ -89,6 +92,7 @@ def runs_in_project(
     limit: int | None,
 ) -> list[Experiment]:
     """See `SQLFinder.get_runs_in_project`."""
+    engine = drained(engine)
     query = (
         select(Experiment)
         .join(Project, Project.id == Experiment.project_id)
@@ -120,6 +124,7 @@ def best_run(
     """See `SQLFinder.find_best_run`."""
     if mode not in {"max", "min"} or at not in {"best", "last"}:
         raise StoreError(f"mode is 'max' or 'min', at is 'best' or 'last'; not {mode!r}, {at!r}")
+    engine = drained(engine)
     best = MetricSummary.maximum if mode == "max" else MetricSummary.minimum
     value = best if at == "best" else MetricSummary.last
     with engine.connect() as connection:
@@ -142,6 +147,7 @@ def best_run(
 
 def similar_runs(engine: Engine, run_id: int) -> list[Experiment]:
     """See `SQLFinder.find_similar_runs`."""
+    engine = drained(engine)
     run = _the_run(engine, run_id)
     alike = select(Experiment).where(
         Experiment.structural_hash == run.structural_hash, Experiment.id != run.id
@@ -155,6 +161,7 @@ def similar_runs_by_trace(
     """See `SQLFinder.find_similar_runs_by_trace`."""
     if trace_type not in {"static", "runtime"}:
         raise StoreError(f"trace_type is 'static' or 'runtime', not {trace_type!r}")
+    engine = drained(engine)
     run = _the_run(engine, run_id)
     of_run = run.fingerprints if trace_type == "static" else run.runtime_fingerprints
     if trace_id not in of_run:
@@ -173,6 +180,7 @@ def similar_runs_by_trace(
 
 def trace_statistics(engine: Engine, project_name: str, trace_id: str) -> dict[str, Any]:
     """See `SQLFinder.get_trace_statistics`."""
+    engine = drained(engine)
     with engine.connect() as connection:
         project = _project_id(connection, project_name)
         versions = {
@@ -199,6 +207,7 @@ def trace_statistics(engine: Engine, project_name: str, trace_id: str) -> dict[s
 
 def metric_series(engine: Engine, run_id: int, key: str) -> MetricSeries:
     """See `SQLFinder.get_metrics`."""
+    engine = drained(engine)
     with engine.connect() as connection:
         key_id = connection.scalar(select(MetricKey.id).where(MetricKey.key == key))
         order = (Metric.attempt, Metric.rank, Metric.process, Metric.sequence)
@@ -219,6 +228,7 @@ def metric_series(engine: Engine, run_id: int, key: str) -> MetricSeries:
 
 def compare(engine: Engine, run_ids: Sequence[int]) -> dict[str, Any]:
     """See `SQLFinder.compare`."""
+    engine = drained(engine)
     runs = [_the_run(engine, run_id) for run_id in run_ids]
     with engine.connect() as connection:
         lasts = [_last_values(connection, run.id) for run in runs]
@@ -250,9 +260,9 @@ def _load(engine: Engine, query: Select[Any]) -> list[Experiment]:
     with Session(engine, expire_on_commit=False) as session:
         runs = list(session.scalars(query))
         texts = _config_texts(session.connection(), {run.config_id for run in runs})
+    folder = folder_of(engine)
     for run in runs:
-        now = status_now(run.status, run.host, run.pid, run.process_started)
-        set_committed_value(run, "status", now)
+        set_committed_value(run, "status", status_now(run, folder))
         details.attach(run, engine, texts[run.config_id])
     return runs
 

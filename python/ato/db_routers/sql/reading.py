@@ -5,16 +5,18 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.orm import Session
 
+from ato.db_routers.sql.drain import drained
 from ato.db_routers.sql.engine import open_store
+from ato.db_routers.sql.journals import folder_of, host_name, is_held
 from ato.db_routers.sql.processes import is_gone
 from ato.db_routers.sql.rows import CALLS, call_record
 from ato.db_routers.sql.schema import (
@@ -73,6 +75,8 @@ class Point(NamedTuple):
     position: int | None
     sequence: int
     process: int = 0
+    rank: int = 0
+    attempt: int = 0
 
 
 class InputFile(NamedTuple):
@@ -129,6 +133,9 @@ class Code:
 class RunRecords:
     """One run, whole: its row, what it ran under, and its records in order.
 
+    Of a run that was resumed, and of one of several ranks, this is the last attempt on rank 0; but
+    `metrics` are those of all attempts and ranks.
+
     `config` is `{dotted key: {"value", "type", "fingerprint", "history"}}` (see `schema.Config`),
     `environment` what `ato.environment.capture()` found, `calls` in the order of their sequence
     numbers, `metrics` in the order of logging.
@@ -138,6 +145,7 @@ class RunRecords:
     project: str
     name: str | None
     status: str
+    attempt: int
     tags: list[str]
     notes: str | None
     structural_hash: str | None
@@ -170,7 +178,7 @@ def load_run(store: Engine | Session, run_id: int) -> RunRecords:
     """
     if isinstance(store, Session):
         return _load(store.connection(), run_id)
-    with store.connect() as connection:
+    with drained(store).connect() as connection:
         return _load(connection, run_id)
 
 
@@ -230,11 +238,20 @@ def nearest(wanted: str, names: Sequence[str]) -> str:
     return "there is " + ", ".join(repr(name) for name in close)
 
 
-def status_now(status: str, host: str, pid: int, process_started: str | None) -> str:
-    """The status of a run as it is: `crashed` if it says `running` and its process is gone."""
-    if status == "running" and host == socket.gethostname() and is_gone(pid, process_started):
-        return "crashed"
-    return status
+def status_now(row: Any, folder: Path) -> str:
+    """The status of a run as it is: `crashed` if it says `running` and its process is gone.
+
+    Args:
+        row: the run, with `id attempt status host pid process_started`.
+        folder: where the journals of its store lie.
+    """
+    status: str = row.status
+    if status != "running" or row.host != host_name():
+        return status
+    held = is_held(folder, row.id, row.attempt)
+    # A journal that could not be made on a full disk says nothing; the process does.
+    gone = is_gone(row.pid, row.process_started) if held is None else not held
+    return "crashed" if gone else status
 
 
 def _no_run(connection: Connection, text: str) -> str:
@@ -274,7 +291,8 @@ def _load(connection: Connection, run_id: int) -> RunRecords:
         id=row.id,
         project=row.project,
         name=row.name,
-        status=status_now(row.status, row.host, row.pid, row.process_started),
+        status=status_now(row, folder_of(connection.engine)),
+        attempt=row.attempt,
         tags=row.tags or [],
         notes=row.notes,
         structural_hash=row.structural_hash,
@@ -293,16 +311,18 @@ def _load(connection: Connection, run_id: int) -> RunRecords:
         error=row.error,
         config=row.config or {},
         environment=row.environment or {},
-        codes=_codes(connection, run_id),
-        calls=_calls(connection, run_id),
+        codes=_codes(connection, run_id, row.attempt),
+        calls=_calls(connection, run_id, row.attempt),
         metrics=points(connection, run_id),
-        inputs=_inputs(connection, run_id),
+        inputs=_inputs(connection, run_id, row.attempt),
     )
 
 
-def _calls(connection: Connection, run_id: int) -> list[CallRecord]:
-    keys = (CALLS.c.attempt, CALLS.c.rank, CALLS.c.process, CALLS.c.sequence)
-    rows = connection.execute(select(CALLS).where(CALLS.c.run_id == run_id).order_by(*keys))
+def _calls(connection: Connection, run_id: int, attempt: int) -> list[CallRecord]:
+    of_attempt = select(CALLS).where(
+        CALLS.c.run_id == run_id, CALLS.c.attempt == attempt, CALLS.c.rank == 0
+    )
+    rows = connection.execute(of_attempt.order_by(CALLS.c.process, CALLS.c.sequence))
     return [call_record(row) for row in rows.all()]
 
 
@@ -318,6 +338,8 @@ def points(connection: Connection, run_id: int, key: str | None = None) -> list[
             Metric.position,
             Metric.sequence,
             Metric.process,
+            Metric.rank,
+            Metric.attempt,
         )
         .join(MetricKey, MetricKey.id == Metric.key_id)
         .where(Metric.run_id == run_id)
@@ -328,16 +350,18 @@ def points(connection: Connection, run_id: int, key: str | None = None) -> list[
     return [Point(*row) for row in connection.execute(query)]
 
 
-def _inputs(connection: Connection, run_id: int) -> list[InputFile]:
+def _inputs(connection: Connection, run_id: int, attempt: int) -> list[InputFile]:
     query = select(
         Input.path, Input.size, Input.mtime, Input.digest, Input.ident, Input.position
-    ).where(Input.run_id == run_id)
+    ).where(Input.run_id == run_id, Input.attempt == attempt, Input.rank == 0)
     return [InputFile(*row) for row in connection.execute(query.order_by(Input.id))]
 
 
-def _codes(connection: Connection, run_id: int) -> list[Code]:
+def _codes(connection: Connection, run_id: int, attempt: int) -> list[Code]:
     rows = connection.execute(
-        select(Fingerprint.__table__).where(Fingerprint.run_id == run_id).order_by(Fingerprint.id)
+        select(Fingerprint.__table__)
+        .where(Fingerprint.run_id == run_id, Fingerprint.attempt == attempt)
+        .order_by(Fingerprint.id)
     ).all()
     members, units, edges = _closures(connection, run_id)
     return [

@@ -1,299 +1,305 @@
-"""Recording an open run: what the tracers emit and what the user logs, into SQL.
+"""Recording an open run: what the tracers emit and what the user logs, into the run's journal.
 
-Metrics are in the database when the call returns. Calls wait in memory until 500 are there, a
-metric is logged or the run ends; a process that is killed loses at most those.
+A record is in the journal's file when the call that logs it returns. From there it enters the
+tables when the run ends, when someone reads the run, or when the journal has become large; see
+`drain`.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
+import json
 import os
 import threading
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, Engine, insert, select, text, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from ato import events
-from ato.db_routers.sql.code_rows import CodeRows, code_rows, write_code
-from ato.db_routers.sql.engine import explain_failure, write
+from ato._core import Journal
+from ato.db_routers.sql import journals
+from ato.db_routers.sql.code_rows import code_rows
+from ato.db_routers.sql.drain import drain, store_records
+from ato.db_routers.sql.engine import explain_failure
+from ato.db_routers.sql.journals import Writer
+from ato.db_routers.sql.metric_values import as_key, as_number, as_step
 from ato.db_routers.sql.redaction import is_secret_key, keyed_digest, mask_leaves
-from ato.db_routers.sql.rows import INSERT_CALL, call_row
-from ato.db_routers.sql.schema import Experiment, Input, MetricKey
+from ato.db_routers.sql.rows import call_cells
+from ato.exceptions import StoreError
 
 if TYPE_CHECKING:
     from ato.db_routers.sql.snapshot import ConfigSnapshot
 
-__all__ = ["RunRecorder"]
+__all__ = ["OnError", "RunRecorder"]
 
-CALLS_AT_ONCE = 500  # calls that may wait in memory; at about 1 kB each they are no burden
-WAITING_LIMIT = 200_000  # records kept while the database cannot be written; beyond, they are lost
-PAUSE = 60.0  # seconds between attempts to write once one has failed
+OnError = Literal["warn", "raise"]
 
-# What a database says of a record that it does not take; its other errors are about the store.
-_REFUSALS = (DataError, IntegrityError, InterfaceError, ProgrammingError)
+MARK = 1 << 26  # bytes after which a journal is drained while the run goes on
+ROOM = 1 << 26  # bytes that may wait in memory while a journal cannot be written
+PAUSE = 1.0  # seconds until that is tried again
+LIVE = 10.0  # seconds after which a server's database is brought up to date
 
-# Merged in SQL, since forked workers log the same keys.
-_SUMMARISE = text(
-    """
-    INSERT INTO metric_summaries
-        (run_id, key_id, count, last, last_step, last_timestamp, minimum, minimum_step, maximum, maximum_step)
-    VALUES
-        (:run_id, :key_id, :count, :last, :last_step, :last_timestamp,
-         :minimum, :minimum_step, :maximum, :maximum_step)
-    ON CONFLICT (run_id, key_id) DO UPDATE SET
-        count = metric_summaries.count + excluded.count,
-        last = excluded.last,
-        last_step = excluded.last_step,
-        last_timestamp = excluded.last_timestamp,
-        minimum_step = CASE
-            WHEN metric_summaries.minimum IS NULL OR excluded.minimum < metric_summaries.minimum
-            THEN excluded.minimum_step ELSE metric_summaries.minimum_step END,
-        minimum = CASE
-            WHEN metric_summaries.minimum IS NULL OR excluded.minimum < metric_summaries.minimum
-            THEN excluded.minimum ELSE metric_summaries.minimum END,
-        maximum_step = CASE
-            WHEN metric_summaries.maximum IS NULL OR excluded.maximum > metric_summaries.maximum
-            THEN excluded.maximum_step ELSE metric_summaries.maximum_step END,
-        maximum = CASE
-            WHEN metric_summaries.maximum IS NULL OR excluded.maximum > metric_summaries.maximum
-            THEN excluded.maximum ELSE metric_summaries.maximum END
-    """
-)
-# A row that is written twice is written once.
-_INSERT_POINT = text(
-    """
-    INSERT INTO metrics
-        (run_id, attempt, rank, process, sequence, key_id, value, step, timestamp, ident, position)
-    VALUES
-        (:run_id, :attempt, :rank, :process, :sequence, :key_id, :value, :step, :timestamp,
-         :ident, :position)
-    ON CONFLICT DO NOTHING
-    """
-)
-_NEW_KEY = text("INSERT INTO metric_keys (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
+_GOES_ON = "The run goes on; what it logs waits in memory and is written when that works again."
 
-
-@dataclass(slots=True)
-class _Waiting:
-    """Records that are not in the database yet."""
-
-    codes: list[CodeRows] = field(default_factory=list)
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    points: list[dict[str, Any]] = field(default_factory=list)
-    inputs: list[dict[str, Any]] = field(default_factory=list)
-    start_states: list[dict[str, str]] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return sum(len(getattr(self, each.name)) for each in fields(self))
-
-    def singles(self) -> list[_Waiting]:
-        """Each record alone, in the order in which a batch is written."""
-        order = ("start_states", "codes", "calls", "inputs", "points")
-        return [_Waiting(**{name: [record]}) for name in order for record in getattr(self, name)]
-
-    def followed_by(self, later: _Waiting) -> _Waiting:
-        """Both, this one's records first."""
-        names = [each.name for each in fields(self)]
-        return _Waiting(**{name: getattr(self, name) + getattr(later, name) for name in names})
+# What a journal answers; see `ato._core.Journal`.
+_UNSUITED, _WAITING, _DROPPED, _CLOSED, _LARGE = 1, 2, 3, 4, 5
 
 
 class RunRecorder:
-    """An `events.Recorder` that keeps one run in an SQL database. Safe to use from any thread.
+    """An `events.Recorder` that keeps one run, or one rank of it. Safe to use from any thread.
 
-    In a forked child (a DataLoader's worker) it keeps logging under the child's pid as `process`;
+    In a forked child (a DataLoader's worker) it keeps logging, into a journal of the child's own;
     the run itself stays the parent's.
     """
 
-    def __init__(self, engine: Engine, run_id: int, config: ConfigSnapshot) -> None:
-        self.run_id = run_id
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writer,
+        config: ConfigSnapshot,
+        on_error: OnError = "warn",
+    ) -> None:
+        self.run_id = writer.run_id
         self.engine = engine
         self.open_run: events.OpenRun | None = None
+        self._writer = writer
+        self._owner = writer.pid
         self._config = config
-        self._pid = os.getpid()
-        self._process = 0
-        self._waiting = _Waiting()
-        self._sequence = itertools.count()
-        self._key_ids: dict[str, int] = {}
-        self._new_locks()
-        self._try_again_at = 0.0
-        self._dropped = 0
+        self._strict = on_error == "raise"
+        self._folder = journals.folder_of(engine)
+        self._lock = threading.RLock()
+        self._units: set[str] = set()
+        self._lost = 0
         self._warned = False
-        self._finished = False
+        self._finished = threading.Event()
+        self._journal = self._begin(0)
+        if self._strict and self._journal.trouble is not None:
+            raise StoreError(f"{self._journal.path} cannot be written: {self._journal.trouble}")
+        _recorders.add(self)
+        if engine.url.get_backend_name() != "sqlite":
+            threading.Thread(target=self._drain_live, daemon=True, name="ato-drain").start()
 
     @property
     def is_owner(self) -> bool:
         """Whether this process opened the run, rather than was forked from the one that did."""
-        return self._process == 0 and self._pid == os.getpid()
+        return self._owner == os.getpid()
 
     def on_code(self, record: events.CodeRecord) -> None:
         """Keep the code behind a trace id."""
         try:
-            rows = code_rows(record)
+            with self._lock:
+                rows = code_rows(record, self._units)
+                content = json.dumps(asdict(rows), separators=(",", ":"))
         except Exception as error:  # noqa: BLE001 (recording never stops the run)
             events.report_failure(f"the code of {record.trace_id}", error)
             return
-        self._add("codes", rows)
+        self._append(journals.CODE, (content,))
 
     def on_call(self, record: events.CallRecord) -> None:
         """Keep a completed call."""
         try:
-            row = call_row(self._redacted(record), self.run_id)
+            cells = call_cells(self._redacted(record))
         except Exception as error:  # noqa: BLE001 (recording never stops the run)
             events.report_failure(f"the calls of {record.trace_id}", error)
             return
-        self._add("calls", row)
-        if len(self._waiting.calls) >= CALLS_AT_ONCE or self._finished:
-            self.flush()
+        self._append(journals.CALL, cells)
 
     def on_start_state(self, states: dict[str, str]) -> None:
         """Keep the fingerprints of the random generators' states at the start of the run."""
-        self._add("start_states", dict(states))
+        if self._writer.rank == 0:
+            self._append(journals.START, (json.dumps(states),))
 
-    def log_points(self, points: Sequence[tuple[str, float]], step: int) -> None:
-        """Log values of one moment; they are in the database when this returns."""
-        row = {"attempt": 0, "rank": 0, "step": step, "timestamp": time.time(), **self._place()}
-        for key, value in points:
-            # NaN is kept as NULL; see `schema.Real`.
-            number = None if math.isnan(value) else value
-            self._add("points", {**row, "key": key, "value": number})
-        self.flush()
+    def log_metric(self, key: str, value: Any, step: int) -> None:
+        """See `SQLLogger.log_metric`."""
+        # This is `_place` once more: a call would cost a tenth of the whole.
+        run = self.open_run
+        if run is None:
+            answer = self._journal.log_metric(key, value, step, None, None)
+        else:
+            frame = events._frame.get()
+            ident = frame.ident if frame is not None and frame.run is run else 0
+            answer = self._journal.log_metric(key, value, step, ident, run.position)
+        if answer:
+            self._log_again(answer, {key: value}, step)
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int) -> None:
+        """See `SQLLogger.log_metrics`."""
+        answer = self._journal.log_metrics(metrics, step, *self._place())
+        if answer:
+            self._log_again(answer, metrics, step)
 
     def log_input(self, row: dict[str, Any]) -> None:
         """Keep a file that was read; `row` has path, size, mtime and digest."""
-        self._add("inputs", {**row, **self._place()})
-        self.flush()
-
-    def flush(self, *, now: bool = False) -> None:
-        """Write what is waiting, in one transaction. A failure is said once, and tried again later.
-
-        Args:
-            now: try even if an attempt failed less than a minute ago.
-        """
-        self._notice_fork()
-        # Two locks: a call that completes while another thread writes need not wait for the disk.
-        with self._writing:
-            if not now and time.monotonic() < self._try_again_at:
-                return
-            with self._adding:
-                batch, self._waiting = self._waiting, _Waiting()
-            if not batch:
-                return
-            try:
-                found = write(self.engine, lambda connection: self._write(connection, batch))
-            except _REFUSALS:
-                found = self._write_singly(batch)
-            except DBAPIError as error:
-                self._put_back(batch)
-                self._failed(error)
-                return
-            except Exception:  # noqa: BLE001 (recording never stops the run)
-                found = self._write_singly(batch)
-            except BaseException:  # Ctrl-C, at the latest written by `finish`
-                self._put_back(batch)
-                raise
-            # Only now: ids from a transaction that was rolled back are nobody's.
-            self._key_ids.update(found)
-
-    def _write_singly(self, batch: _Waiting) -> dict[str, int]:
-        """Write a batch that cannot be written as a whole; only what is wrong with it is lost.
-
-        A record that the store does not take would be refused again and again, and keep everything
-        that follows from the store.
-        """
-        found: dict[str, int] = {}
-        singles = batch.singles()
-        for number, single in enumerate(singles):
-            try:
-                found.update(write(self.engine, partial(self._write, batch=single)))
-            except Exception as error:  # noqa: BLE001 (recording never stops the run)
-                if isinstance(error, DBAPIError) and not isinstance(error, _REFUSALS):
-                    for later in reversed(singles[number:]):
-                        self._put_back(later)
-                    self._failed(error)
-                    break
-                self._dropped += 1
-                events.report_failure("the store", error)
-        return found
-
-    def finish(self, status: str, error: str | None) -> None:
-        """Write everything and close the run's row."""
-        self.flush(now=True)
-        self._finished = True
-        try:
-            self.update(status=status, error=error, end_time=datetime.now(UTC))
-        except DBAPIError as failure:
-            self._failed(failure)
-        lost = self._dropped + len(self._waiting)
-        if lost:
-            warnings.warn(
-                f"run {self.run_id}: {lost} records were not kept, because the store could not be "
-                "written",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+        cells = (row["path"], row["size"], row["mtime"], row["digest"], *self._place())
+        self._append(journals.INPUT, cells)
 
     def update(self, **values: Any) -> None:
-        """Change columns of the run's row."""
-        change = update(Experiment).where(Experiment.id == self.run_id).values(**values)
-        write(self.engine, lambda connection: connection.execute(change))
+        """Change columns of the run's row; the end as seconds since 1970."""
+        self._append(journals.RUN, (json.dumps(values),))
 
-    def _put_back(self, batch: _Waiting) -> None:
-        with self._adding:
-            self._waiting = batch.followed_by(self._waiting)
+    def drain(self) -> None:
+        """Bring what was logged into the tables.
 
-    def _place(self) -> dict[str, int | None]:
-        """The run, and where in it something is logged: in which call, before which."""
-        run = self.open_run
-        if run is None or not self.is_owner:
-            return {"run_id": self.run_id, "ident": None, "position": None}
-        frame = events.current_frame()
-        inside = frame if frame is not None and frame.run is run else run.root
-        return {"run_id": self.run_id, "ident": inside.ident, "position": run.position}
+        Raises:
+            StoreError: the store cannot be written; what was logged is kept in the journals.
+        """
+        try:
+            self._lost += drain(self.engine, self.run_id)
+        except DBAPIError as error:
+            raise explain_failure(error, self.engine) from error
 
-    def _add(self, kind: str, record: Any) -> None:
-        self._notice_fork()
-        with self._adding:
-            if len(self._waiting) >= WAITING_LIMIT:
-                self._dropped += 1
-                return
-            if kind == "points":
-                record["process"] = self._process
-                record["sequence"] = next(self._sequence)
-            getattr(self._waiting, kind).append(record)
+    def finish(self, status: str, error: str | None) -> None:
+        """End this process's part of the run; the run itself, if it is the one that opened it."""
+        if self.is_owner and self._writer.rank == 0:
+            self.update(status=status, error=error, end_time=time.time())
+        self.close()
 
-    def _notice_fork(self) -> None:
-        """In a forked child, begin anew: what was waiting is the parent's to write."""
-        if self._pid == os.getpid():
-            return
-        # Another thread of the parent may have held a lock, which nobody here would let go of. That
-        # connections stay behind is the engine's business.
-        self._new_locks()
-        self._waiting = _Waiting()
-        self._sequence = itertools.count()
-        self._pid = self._process = os.getpid()
-
-    def _new_locks(self) -> None:
-        self._adding = threading.RLock()
-        self._writing = threading.RLock()
-
-    def _failed(self, error: DBAPIError) -> None:
-        self._try_again_at = time.monotonic() + PAUSE
-        if not self._warned:
-            self._warned = True
+    def close(self) -> None:
+        """End this process's journal, and bring the run's records into the tables."""
+        if self._writer.pid != os.getpid():
+            return  # a forked child that logged nothing
+        self._finished.set()
+        with self._lock:
+            journal = self._journal
+            journal.close()
+        try:
+            self.drain()
+            self._store_waiting(journal)
+        except Exception as error:  # noqa: BLE001 (the end of a run is not the end of the user's script)
+            self._fail(
+                f"{error}. What run {self.run_id} logged is kept in {journal.path} and enters the "
+                "store when the run is next read."
+            )
+        lost, self._lost = self._lost + journal.dropped + journal.waiting, 0
+        if lost:
             warnings.warn(
-                f"{explain_failure(error, self.engine)}. The run goes on; what it logs waits in "
-                f"memory and is written when that works again (tried every {PAUSE:.0f} s).",
+                f"run {self.run_id}: {lost} records were not kept, because they could not be "
+                f"written ({journal.trouble or 'the store refused them'})",
                 RuntimeWarning,
                 stacklevel=5,
             )
+
+    def _store_waiting(self, journal: Journal) -> None:
+        """Write what could not enter the journal to the tables instead, while there is time."""
+        if journal.waiting == 0:
+            return
+        count = journal.waiting
+        records = journal.take_waiting()
+        try:
+            self._lost += store_records(self.engine, journal.path, self._writer, records)
+        except DBAPIError:
+            self._lost += count
+
+    def _place(self) -> tuple[int | None, int | None]:
+        """Where in the run something is logged: in which call, before which."""
+        run = self.open_run
+        if run is None:
+            return None, None
+        frame = events._frame.get()
+        return frame.ident if frame is not None and frame.run is run else 0, run.position
+
+    def _log_again(self, answer: int, metrics: Mapping[str, Any], step: int) -> None:
+        """Take care of values that a journal did not simply write."""
+        while answer in {_UNSUITED, _CLOSED}:
+            if answer == _CLOSED:
+                self._renew()
+            else:
+                metrics = {as_key(key): as_number(key, value) for key, value in metrics.items()}
+                if not metrics:
+                    return
+                step = as_step(next(iter(metrics)), step)
+            answer = self._journal.log_metrics(metrics, step, *self._place())
+        self._after(answer)
+
+    def _append(self, kind: int, cells: Sequence[Any]) -> None:
+        while (answer := self._journal.append(kind, tuple(cells))) == _CLOSED:
+            self._renew()
+        self._after(answer)
+
+    def _after(self, answer: int) -> None:
+        if answer == _LARGE:
+            self._go_on_in_another()
+        elif answer in {_WAITING, _DROPPED} and (self._strict or not self._warned):
+            self._warned = True
+            self._fail(
+                f"{self._journal.path} cannot be written: {self._journal.trouble or 'no memory'}. "
+                + _GOES_ON * (not self._strict)
+            )
+        if self._finished.is_set():
+            self.close()  # what comes in after the end has nobody else to bring it in
+
+    def _begin(self, sequence: int) -> Journal:
+        path = journals.new_path(self._folder, self._writer)
+        return Journal(
+            os.fspath(path),
+            self._writer.header(),
+            sequence=sequence,
+            room=0 if self._strict else ROOM,
+            pause=0.0 if self._strict else PAUSE,
+            mark=MARK,
+        )
+
+    def _renew(self) -> None:
+        """Begin another journal after one that is closed, or another process's."""
+        self._notice_fork()
+        with self._lock:
+            if self._journal.closed:
+                self._journal = self._begin(self._journal.sequence)
+
+    def _go_on_in_another(self) -> None:
+        """Begin another journal, and bring what stands in the large one into the tables.
+
+        The thread may die at any moment: what it has not done yet is done by whoever comes next.
+        """
+        with self._lock:
+            if self._journal.length < MARK:
+                return  # another thread was here first
+            full, following = self._journal, self._begin(0)
+            if following.length == 0:  # it could not be made; the old one goes on
+                return
+            full.close()
+            following.number_from(full.sequence)
+            self._journal = following
+            self._lost += full.dropped
+        if self.engine.url.database not in {None, "", ":memory:"}:
+            threading.Thread(target=self._drain_quietly, daemon=True, name="ato-drain").start()
+
+    def _drain_quietly(self) -> None:
+        try:
+            self.drain()
+        except StoreError as error:
+            events.report_failure("the store", error)
+
+    def _drain_live(self) -> None:
+        pid = os.getpid()
+        while not self._finished.wait(LIVE) and os.getpid() == pid:
+            self._drain_quietly()
+
+    def _notice_fork(self) -> None:
+        """In a forked child, begin anew: the journal is the parent's, and so are calls and run."""
+        pid = os.getpid()
+        if self._writer.pid == pid:
+            return
+        # Another thread of the parent may have held the lock, which nobody here would let go of.
+        self._lock = threading.RLock()
+        self._finished = threading.Event()
+        self.open_run = None
+        self._units = set()
+        self._lost = 0
+        self._writer = replace(self._writer, process=pid, pid=pid)
+        _abandoned.append(self._journal)
+        # A pid comes again; the time does not.
+        self._journal = self._begin(time.time_ns() // 1000)
+
+    def _fail(self, message: str) -> None:
+        if self._strict:
+            raise StoreError(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=5)
 
     def _redacted(self, record: events.CallRecord) -> events.CallRecord:
         """The record without secrets; a copy, since the emitter may go on with its own."""
@@ -321,59 +327,18 @@ class RunRecorder:
             key not in self._config.content and is_secret_key(key)
         )
 
-    def _write(self, connection: Connection, batch: _Waiting) -> dict[str, int]:
-        """Write a batch; returns the ids of the metric keys that were not known yet."""
-        for states in batch.start_states:
-            row = update(Experiment).where(Experiment.id == self.run_id)
-            connection.execute(row.values(random_start=states))
-        if batch.codes:
-            write_code(connection, self.run_id, batch.codes)
-        if batch.calls:
-            connection.execute(INSERT_CALL, batch.calls)
-        if batch.inputs:
-            connection.execute(insert(Input), batch.inputs)
-        return self._write_points(connection, batch.points) if batch.points else {}
 
-    def _write_points(self, connection: Connection, points: list[dict[str, Any]]) -> dict[str, int]:
-        new = {point["key"] for point in points} - self._key_ids.keys()
-        found: dict[str, int] = {}
-        if new:
-            connection.execute(_NEW_KEY, [{"key": key} for key in sorted(new)])
-            chosen = select(MetricKey.key, MetricKey.id).where(MetricKey.key.in_(new))
-            found = {row.key: row.id for row in connection.execute(chosen)}
-        ids = {**self._key_ids, **found} if found else self._key_ids
-        rows = [{**point, "key_id": ids[point["key"]]} for point in points]
-        connection.execute(_INSERT_POINT, rows)
-        connection.execute(_SUMMARISE, _summaries(rows))
-        return found
+_recorders: weakref.WeakSet[RunRecorder] = weakref.WeakSet()
+# Journals of parent processes: never used here, and kept, since their mutex may be held for ever.
+_abandoned: list[Journal] = []
 
 
-def _summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for `_SUMMARISE` per key, from points in the order of logging."""
-    found: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        number, step = row["value"], row["step"]
-        summary = found.get(row["key_id"])
-        if summary is None:
-            found[row["key_id"]] = {
-                "run_id": row["run_id"],
-                "key_id": row["key_id"],
-                "count": 1,
-                "last": number,
-                "last_step": step,
-                "last_timestamp": row["timestamp"],
-                "minimum": number,
-                "minimum_step": step,
-                "maximum": number,
-                "maximum_step": step,
-            }
-            continue
-        summary["count"] += 1
-        summary["last"], summary["last_step"] = number, step
-        summary["last_timestamp"] = row["timestamp"]
-        if number is not None:
-            if summary["minimum"] is None or number < summary["minimum"]:
-                summary["minimum"], summary["minimum_step"] = number, step
-            if summary["maximum"] is None or number > summary["maximum"]:
-                summary["maximum"], summary["maximum_step"] = number, step
-    return list(found.values())
+def _begin_anew_in_child() -> None:
+    # At once, rather than with the first record: a child that logs nothing must not hold on to the
+    # lock of its parent's journal.
+    for recorder in list(_recorders):
+        recorder._journal.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_in_child)

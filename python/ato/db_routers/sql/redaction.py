@@ -28,6 +28,7 @@ __all__ = [
     "mask_origin",
     "mask_text",
     "mask_write",
+    "state_folder",
 ]
 
 MASK = "<secret>"
@@ -165,11 +166,12 @@ _kept_key: bytes | None = None
 def _key() -> bytes:
     global _kept_key  # noqa: PLW0603 (one key for the process, read once)
     if _kept_key is None:
-        _kept_key = _load_key(_state_folder() / "secret-key")
+        _kept_key = _load_key(state_folder() / "secret-key")
     return _kept_key
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
+    """Where what belongs to the user lies that no store and no project holds."""
     named = os.environ.get("ATO_STATE_DIR")
     if named:
         return Path(named)

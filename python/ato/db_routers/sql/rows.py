@@ -6,26 +6,19 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import TableClause, column, table, text
+from sqlalchemy import TableClause, column, table
 
 from ato.db_routers.sql.schema import Call
 from ato.db_routers.sql.text import as_text
 from ato.events import CallRecord, Draw, Executed, Leaf, Read
 
-__all__ = ["CALLS", "call_record", "call_row", "dump"]
+__all__ = ["CALLS", "CALL_NAMES", "call_cells", "call_record", "dump"]
 
-_NAMES = [column_.name for column_ in Call.__table__.columns]
+CALL_NAMES = tuple(column_.name for column_ in Call.__table__.columns)
 
 # The same table with its JSON columns left as text: they are written and read by the ten thousand,
 # and the way through a column type costs as much as the JSON itself.
-CALLS: TableClause = table("calls", *(column(name) for name in _NAMES))
-
-# A row that is written twice is written once.
-INSERT_CALL = text(
-    # The names are this package's own.
-    f"INSERT INTO calls ({', '.join(_NAMES)}) VALUES ({', '.join(f':{name}' for name in _NAMES)}) "  # noqa: S608
-    "ON CONFLICT DO NOTHING"
-)
+CALLS: TableClause = table("calls", *(column(name) for name in CALL_NAMES))
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
@@ -36,34 +29,30 @@ def dump(value: Any) -> str | None:
     return _encode(value) if value else None
 
 
-def call_row(record: CallRecord, run_id: int) -> dict[str, Any]:
-    """The row of a completed call; `schema.Call` says how each field is written."""
-    return {
-        "run_id": run_id,
-        "attempt": 0,
-        "rank": 0,
-        "process": 0,
-        "sequence": record.sequence,
-        "kind": record.kind,
-        "trace_id": as_text(record.trace_id),
-        "ident": record.ident,
-        "parent": record.parent,
-        "call_index": record.index,
-        "started": record.started,
-        "thread": as_text(record.thread),
-        "code": record.code,
-        "passed": _dump_code(record),
-        "inputs": _dump_leaves(record.inputs),
-        "mutated": _dump_leaves(record.mutated),
-        "reads": dump(record.reads),
-        "random": dump(record.random),
-        "output": _dump_leaves(record.output),
-        "outcome": record.outcome,
-        "error": None if record.error is None else as_text(record.error),
-        "skipped": dump(record.skipped),
-        "gaps": dump(record.gaps),
-        "duration": record.duration,
-    }
+def call_cells(record: CallRecord) -> tuple[int | float | str | None, ...]:
+    """The columns of a completed call from `sequence` on; `schema.Call` says how each is written."""
+    return (
+        record.sequence,
+        record.kind,
+        as_text(record.trace_id),
+        record.ident,
+        record.parent,
+        record.index,
+        record.started,
+        as_text(record.thread),
+        record.code,
+        _dump_code(record),
+        _dump_leaves(record.inputs),
+        _dump_leaves(record.mutated),
+        dump(record.reads),
+        dump(record.random),
+        _dump_leaves(record.output),
+        record.outcome,
+        None if record.error is None else as_text(record.error),
+        dump(record.skipped),
+        dump(record.gaps),
+        record.duration,
+    )
 
 
 def call_record(row: Sequence[Any]) -> CallRecord:

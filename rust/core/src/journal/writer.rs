@@ -177,6 +177,11 @@ impl<M: Medium> Writer<M> {
         self.sequence
     }
 
+    /// Number the next value.
+    pub fn number_from(&mut self, sequence: i64) {
+        self.sequence = sequence;
+    }
+
     /// How many records wait in memory.
     #[must_use]
     pub fn waiting(&self) -> u64 {
