@@ -6,10 +6,12 @@ call; what came in from before is judged in the stretch of the enclosing call.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ato.db_routers.sql.reading import Unit
+from ato.events import Leaf
 from ato.explain import entropy
 from ato.explain.align import Pair
 from ato.explain.comparison import Comparison, Side
@@ -21,6 +23,7 @@ from ato.explain.load import Run
 __all__ = ["Causes", "find_causes"]
 
 _END = float("inf")
+_TAIL = re.compile(r"\w+")
 
 
 @dataclass
@@ -71,6 +74,7 @@ def find_causes(comparison: Comparison) -> Causes:
         search.stretch(split)
     else:
         search.call(split.call, split)
+    search.where_nothing_is_found(split)
     if not search.causes.found and split.call is not None and split.difference.kind != "missing":
         search.causes.nondeterminism = search.nondeterminism(split.call, split)
     return search.causes
@@ -83,6 +87,8 @@ class _Search:
         self.comparison = comparison
         self.changes = comparison.changes
         self.causes = Causes()
+        # Files that one of the runs read: an effect of the cause, unless nothing else is found.
+        self._opened: list[tuple[Change, list[str]]] = []
 
     def call(self, pair: Pair, split: Split) -> None:
         """A call whose outputs differ: incoming state first, otherwise what differs at the call."""
@@ -94,7 +100,7 @@ class _Search:
         if inputs or drawn or pair.any.kind == "value":
             drawn_apart = [name for name in drawn if self._began_apart(pair, name, split.stretch)]
             self._add_generators(drawn_apart, pair)
-            if inputs or not drawn_apart:
+            if (inputs or not drawn_apart) and not self._are_values_of_keys(pair, inputs):
                 self._stretch_around(pair, split)
             if inputs:
                 self._drawn_before(pair, split.stretch)
@@ -122,6 +128,62 @@ class _Search:
         self._factors(self.comparison.top, _END, _END)
         self._unwatched_reads(self.comparison.top)
         self._drawn_somewhere(self.comparison.top)
+
+    def where_nothing_is_found(self, split: Split) -> None:
+        """Look at what can only be supposed: code that ran and that no static rule leads to, and
+        generators that were drawn from before the run opened."""
+        if not self.causes.found:
+            for change, chain in self._opened:
+                self._add_told(change, chain)
+        pair = split.call
+        if not self.causes.found and pair is not None and self.comparison.traced:
+            self._ran_unreached(pair)
+        entered = pair is None or split.difference.kind == "missing" or self.causes.symptoms
+        if self.causes.found or not entered:
+            return
+        stretch = split.stretch
+        names = [
+            name
+            for name in self.changes.random
+            if self._mentions(entropy.draws, name, stretch)
+            and not self._mentions(entropy.seeds, name, stretch)
+        ]
+        self.causes.weak = self.causes.weak or bool(names)
+        self._add_generators(names, stretch)
+
+    def _ran_unreached(self, pair: Pair) -> None:
+        """Add changed functions that ran first during a call though its code names them nowhere: a
+        registry, `getattr` or a module's hooks led there."""
+        comparison = self.comparison
+        for key, change in self.changes.code.items():
+            for record, run in ((pair.a, comparison.a), (pair.b, comparison.b)):
+                ran = run.ran.get(key)
+                if record is not None and ran is not None:
+                    if record.started <= ran <= record.sequence:
+                        self._add_told(change, [*comparison.chain(pair), key[1].split(".")[-1]])
+
+    def _are_values_of_keys(self, pair: Pair, inputs: list[str]) -> bool:
+        """Whether the inputs that differ are changed config values, each under its key's name.
+
+        So they are where argparse's namespace or a dataclass is passed on; those keys are the cause.
+        """
+        if pair.a is None or pair.b is None:
+            return False
+        keys = {}
+        for path in inputs:
+            sides = ((self.comparison.a, pair.a), (self.comparison.b, pair.b))
+            found = [
+                key
+                for key in self.changes.unwatched
+                if _TAIL.findall(path)[-1:] == _TAIL.findall(key)[-1:]
+                and all(_holds(run, key, record.inputs.get(path)) for run, record in sides)
+            ]
+            if len(found) != 1:
+                return False
+            keys[found[0]] = path
+        for key in keys:
+            self.causes.add(self.changes.config[key], self.comparison.chain(pair))
+        return bool(keys)
 
     def nondeterminism(self, pair: Pair, split: Split) -> Finding:
         """Nothing that was watched differs, and the outputs do: name what may give another result."""
@@ -164,8 +226,14 @@ class _Search:
         for change, path in self._differing_code(*sides):
             self._add_told(change, _joined(chain, path))
         for name in dict.fromkeys(file.path for side in sides for file in side.files()):
-            if name in self.changes.data:
-                self._add_told(self.changes.data[name], chain)
+            file = self.changes.data.get(name)
+            if file is not None and file.kind == "opened":
+                self._opened.append((file, chain))
+            elif file is not None:
+                self.causes.weak = self.causes.weak or file.kind == "listing"
+                self._add_told(file, chain)
+            elif name in self.changes.undigested:
+                self.causes.weak = True
         for change in self._differing_environment(*(side.roots() for side in sides)):
             self.causes.add(change, chain)
 
@@ -205,8 +273,20 @@ class _Search:
                 if key not in self.changes.code:
                     continue
                 mine, theirs = _units(roots, key), _units(others, key)
-                if theirs and changed(mine, theirs):
+                if theirs and changed(mine, theirs) and self._may_have_run(key, a, b):
                     yield self.changes.code[key], graph.path(reach, key)
+
+    def _may_have_run(self, key: Key, a: Side, b: Side) -> bool:
+        """Whether a unit may have acted by then: not where all that ran is known, and it is not among
+        it. What ran before the run opened is not known, so that only calls are asked."""
+        if any(record.kind != "call" for side in (a, b) for record in side.records):
+            return True
+        return any(
+            self.comparison.may_have_run(
+                side.run, key, max((r.sequence for r in side.records), default=-1), side.until
+            )
+            for side in (a, b)
+        )
 
     def _differing_environment(self, a: list[Root], b: list[Root]) -> Iterator[Change]:
         yield from self.changes.machine.values()
@@ -313,6 +393,12 @@ class _Search:
         subject = ".".join(roots[0].key) if roots else pair.any.trace_id
         reach = graph.reach(roots, set(pair.any.skipped))
         return subject, entropy.source(unit.text for key in reach for unit in graph.units[key])
+
+
+def _holds(run: Run, key: str, leaf: Leaf | None) -> bool:
+    """Whether an input is the value of a config key."""
+    entry = run.config.get(key)
+    return entry is not None and leaf is not None and entry["fingerprint"] == leaf.fingerprint
 
 
 def _units(roots: list[Root], key: Key) -> list[Unit]:

@@ -14,11 +14,12 @@ from ato.explain.align import Pair, align
 from ato.explain.changes import Changes, find_changes
 from ato.explain.defaults import tell_edited_defaults
 from ato.explain.divergence import Split, first_split
-from ato.explain.graph import Root
+from ato.explain.graph import Key, Root
 from ato.explain.load import InputFile, Run
 
 __all__ = ["Comparison", "Side"]
 
+_END = float("inf")
 _ATTRIBUTE = re.compile(r"\.(\w+)")
 
 
@@ -76,6 +77,20 @@ class Comparison:
     def traced(self) -> bool:
         """Whether any call was recorded at run time that both runs could have recorded."""
         return any(pair.any.kind in ("call", "value") for pair in self.top.walk())
+
+    def may_have_run(self, run: Run, key: Key, *until: float) -> bool:
+        """Whether a unit of code may have run before the earliest of some positions."""
+        if not run.ran_completely or not self._in_one_process:
+            return True
+        if any(unit.kind != "function" for unit in run.graph.units.get(key, ())):
+            return True  # a class or a value acts without being called
+        return run.ran.get(key, _END) <= min(until)
+
+    @cached_property
+    def _in_one_process(self) -> bool:
+        """Whether no code of either run visibly starts other processes, whose calls nobody sees."""
+        units = (u for run in (self.a, self.b) for units in run.graph.units.values() for u in units)
+        return not any(entropy.leaves_the_process(unit.text) for unit in units)
 
     def _known(self) -> set[tuple[str, str]]:
         """The calls that both runs could have recorded; the others are instrumentation."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ato.db_routers.sql.reading import Code, RunRecords, present
@@ -27,13 +29,26 @@ class MetricPoint:
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file that a run read: its BLAKE3, and the call that read it, before which call."""
+    """A file that a run read: its BLAKE3, and the call that read it, before which call.
+
+    One without a digest (the run was killed, or the file changed before the run ended) is known by
+    size and mtime. A folder of so many files that they were not told apart has no mtime.
+    """
 
     path: str
     digest: str | None
     size: int | None
+    mtime: int | None
     ident: int
     position: int
+
+    def is_same(self, other: InputFile) -> bool | None:
+        """Whether the content is the same; `None` if that is not known."""
+        if self.digest is not None and other.digest is not None:
+            return self.digest == other.digest
+        if self.size != other.size:
+            return False
+        return True if self.mtime == other.mtime else None
 
 
 @dataclass
@@ -54,6 +69,34 @@ class Run:
     start: dict[str, str]
     command: list[str]
     schemes: frozenset[str]
+
+    @cached_property
+    def ran(self) -> dict[Key, int]:
+        """The functions that are known to have run, with the number of calls completed by then."""
+        found: dict[Key, int] = {}
+        for unit in self._own_record.executed if self._own_record else ():
+            found.setdefault((unit.module, unit.name), unit.sequence)
+        return found
+
+    @cached_property
+    def ran_completely(self) -> bool:
+        """Whether what is not in `ran` did not run, in this process and while the run was open.
+
+        Before Python 3.12 only the first calls of each traced function are looked into.
+        """
+        record, python = self._own_record, self.environment.get("interpreter") or {}
+        version = re.match(r"(\d+)\.(\d+)", str(python.get("version")))
+        seen = version is not None and (int(version[1]), int(version[2])) >= (3, 12)
+        return (
+            seen
+            and record is not None
+            and bool(record.executed)
+            and not any(gap.startswith("executed functions") for gap in record.gaps)
+        )
+
+    @cached_property
+    def _own_record(self) -> CallRecord | None:
+        return next((call for call in reversed(self.calls) if call.kind == "run"), None)
 
     @property
     def traced(self) -> set[str]:
@@ -82,7 +125,9 @@ def to_run(records: RunRecords) -> Run:
             if p.attempt == records.attempt and p.rank == 0
         ],
         inputs=[
-            InputFile(file.path, file.digest, file.size, file.ident or 0, file.position or 0)
+            InputFile(
+                file.path, file.digest, file.size, file.mtime, file.ident or 0, file.position or 0
+            )
             for file in records.inputs
         ],
         start=records.random_start,
