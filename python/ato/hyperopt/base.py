@@ -9,6 +9,7 @@ from ato.adict import ADict
 from ato.adict.state import state_of
 from ato.exceptions import CommandLineError, SearchOptionError
 from ato.hyperopt.grid import grid_of
+from ato.hyperopt.ranks import DistributedMixIn
 from ato.hyperopt.spaces import parse_spaces, set_values
 from ato.provenance import History, Origin
 from ato.scope import Scope
@@ -16,7 +17,14 @@ from ato.scope import Scope
 if TYPE_CHECKING:
     from ato.db_routers.sql.manager import SQLLogger
 
-__all__ = ["GridSpaceMixIn", "HyperOpt", "Mode", "check_command_line", "trial_config"]
+__all__ = [
+    "DistributedMixIn",
+    "GridSpaceMixIn",
+    "HyperOpt",
+    "Mode",
+    "check_command_line",
+    "trial_config",
+]
 
 Mode = Literal["max", "min"]
 

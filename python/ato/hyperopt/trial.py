@@ -169,6 +169,10 @@ class Work:
         self.kwargs = dict(kwargs or {})
         self.takes_trial = _takes_trial(function)
         self.function = function
+        # Of ranks that share out or share a trial: runs are nobody else's to join, and the folder of
+        # a trial that rank 0 trains too is rank 0's to prepare.
+        self.alone = False
+        self.adopts = False
 
     def __call__(self, job: Job, config: ADict) -> Outcome:
         """Train a config and say what came of it; only Ctrl-C and its like come through."""
@@ -236,7 +240,7 @@ class Work:
     def _checkpoint(self, job: Job) -> str:
         """The folder of a training, with what the trial left at the rung before."""
         # Texts and not paths: this is on the way of every trial, and few have a checkpoint.
-        if not os.path.isdir(self._root):  # noqa: PTH112
+        if self.adopts or not os.path.isdir(self._root):  # noqa: PTH112
             return f"{self._root}{os.sep}trial-{job.trial}{os.sep}{job.rung}"
         folder = self.trial_folder(job.trial) / str(job.rung)
         before = self.trial_folder(job.trial) / str(job.rung - 1)
