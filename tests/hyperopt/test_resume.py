@@ -7,9 +7,11 @@ import sys
 import textwrap
 
 import pytest
+from click.testing import CliRunner
 from stores import ask, config_for, finder_for
 
 from ato import HyperBand, SQLLogger
+from ato.cli import main
 from ato.db_routers.sql.searches import find_search, search_trials
 from ato.exceptions import ResumeError, UnknownRunError
 
@@ -69,11 +71,24 @@ def run(folder, **variables):
     )
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """What an unbroken search of each kind prints, and its folder."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    found = {}
+    for scheduler in ("hyperband", "asha"):
+        done = run(folder / scheduler, SCHEDULER=scheduler)
+        assert done.returncode == 0, done.stderr
+        found[scheduler] = (done.stdout, folder / scheduler)
+    return found
+
+
 @pytest.mark.parametrize("scheduler", ["hyperband", "asha"])
-def test_a_search_that_is_killed_at_every_tenth_trial_ends_as_an_unbroken_one(tmp_path, scheduler):
+def test_a_search_that_is_killed_at_every_tenth_trial_ends_as_an_unbroken_one(
+    tmp_path, scheduler, unbroken
+):
     """Killed again and again and resumed: same digest, no training repeated, none lost."""
-    whole = run(tmp_path / "whole", SCHEDULER=scheduler)
-    assert whole.returncode == 0, whole.stderr
+    printed, whole = unbroken[scheduler]
     kills = 0
     while True:
         done = run(tmp_path / "broken", SCHEDULER=scheduler, KILL_AT="10")
@@ -81,24 +96,23 @@ def test_a_search_that_is_killed_at_every_tenth_trial_ends_as_an_unbroken_one(tm
             break
         assert done.returncode == -9, done.stderr
         kills += 1
-    assert kills == 2 if scheduler == "hyperband" else kills >= 1
-    assert done.stdout == whole.stdout
+    assert kills == (2 if scheduler == "hyperband" else 1)
+    assert done.stdout == printed
     trained = (tmp_path / "broken" / "trained.txt").read_text().split()
-    assert sorted(trained) == sorted((tmp_path / "whole" / "trained.txt").read_text().split())
+    assert sorted(trained) == sorted((whole / "trained.txt").read_text().split())
     assert len(set(trained)) == len(trained)
     rows = ask(tmp_path / "broken" / "runs.db", "SELECT trial, rung, metric FROM search_trials")
     assert sorted(rows) == sorted(
-        ask(tmp_path / "whole" / "runs.db", "SELECT trial, rung, metric FROM search_trials")
+        ask(whole / "runs.db", "SELECT trial, rung, metric FROM search_trials")
     )
     assert ask(tmp_path / "broken" / "runs.db", "SELECT status FROM searches") == [("completed",)]
 
 
-def test_processes_store_the_same_search(tmp_path):
+def test_processes_store_the_same_search(tmp_path, unbroken):
     """With two processes the stored search has the digest of the one that ran inline."""
-    here = run(tmp_path / "here")
     there = run(tmp_path / "there", PROCESSES="2")
-    assert here.returncode == there.returncode == 0, here.stderr + there.stderr
-    assert here.stdout == there.stdout
+    assert there.returncode == 0, there.stderr
+    assert there.stdout == unbroken["hyperband"][0]
 
 
 @pytest.fixture
@@ -242,15 +256,9 @@ def test_stored_searches_are_found_by_name_and_id(tracked, tmp_path):
 
 
 def ato(folder, *arguments, status=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "ato", *arguments, "--db", "runs.db"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == status, done.stderr
-    return done.stdout + done.stderr
+    done = CliRunner().invoke(main, [*arguments, "--db", str(folder / "runs.db")])
+    assert done.exit_code == status, done.output
+    return done.output
 
 
 def test_the_program_shows_the_trials_of_a_search(tracked, tmp_path):
@@ -266,7 +274,7 @@ def test_the_program_shows_the_trials_of_a_search(tracked, tmp_path):
     assert json.loads(ato(tmp_path, "trials", "--json"))[0]["name"] == "sweep"
     table = ato(tmp_path, "trials", "sweep")
     assert f"{best.metric:.6g}" in table
-    assert "failed: ValueError: diverged" in table
+    assert "failed: ValueError" in table
     details = json.loads(ato(tmp_path, "trials", "latest", "--json"))
     assert details["status"] == "completed"
     assert details["trials"][0]["metric"] == best.metric

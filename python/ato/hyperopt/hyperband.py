@@ -30,8 +30,9 @@ from ato.scope.injection import inject
 
 if TYPE_CHECKING:
     from ato.db_routers.sql.manager import SQLLogger
+    from ato.hyperopt.distributed import DistributedHyperBand
 
-__all__ = ["HyperBand"]
+__all__ = ["DistributedHyperBand", "HyperBand"]
 
 Scheduler = Literal["hyperband", "halving", "asha"]
 _RATE = 0.3
@@ -81,7 +82,8 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
             budget; `asha` promotes a trial as soon as it is among the best `1/eta` of its rung and
             never waits. One bracket (`halving`, `asha`) is unsafe where early ranks mislead:
             a config that is slow to begin with is dropped before its time. What ASHA finds depends
-            on the number of workers and on which finishes first.
+            on the number of workers and on which finishes first; its rungs need
+            as many configs as `max_budget` has units for one to be trained in full.
         sampler: `random`; `grid`, its points in shuffled order; or a function
             `(number of the trial, random.Random of its own) -> {key: value}`.
         variant: `paper` is Algorithm 1 of Li et al. 2018, `reference` the authors' code.
@@ -185,8 +187,13 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
         limit = self._grid_size() if self.sampler == "grid" else None
         if self.scheduler == "hyperband":
             found = schedules.hyperband_brackets(self.max_budget, self.eta, self.variant)
-        else:
+        elif self.scheduler == "halving":
             found = [schedules.halving_bracket(self._samples(), self.max_budget, self.eta)]
+        else:
+            rungs = enumerate(self._ladder())
+            samples = self._samples()
+            all_rungs = [Rung(samples // self.eta**rung, budget) for rung, budget in rungs]
+            found = [[rung for rung in all_rungs if rung.configs]]
         if limit is None:
             return found
         return [
@@ -217,6 +224,12 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
         if self.max_budget is not None:
             raise SearchOptionError("with max_budget the steps are the budget: config.__budget__")
         return schedules.halving_steps(self.num_generations(), self._rate, max_steps)
+
+    def _ladder(self) -> list[int]:
+        """The budgets of ASHA's rungs, which do not depend on the number of configs."""
+        assert self.max_budget is not None, "ASHA has budgets"
+        depth = schedules.deepest_halving(self.max_budget, self.eta)
+        return schedules.rung_budgets(self.max_budget, self.eta, depth)
 
     def _grid_size(self) -> int:
         space = parse_spaces(self.search_spaces)
@@ -297,8 +310,7 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
             search = Search(base, sampler, engine, work, self.mode, ledger, progress.show)
             try:
                 if self.scheduler == "asha":
-                    budgets = [rung.budget or 0 for rung in brackets[0]]
-                    search.asynchronously(budgets, brackets[0][0].configs, self.eta)
+                    search.asynchronously(self._ladder(), self._samples(), self.eta)
                 else:
                     search.by_rungs(brackets)
             except KeyboardInterrupt:
@@ -355,6 +367,14 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
         beside = Path(database) if database and database != ":memory:" else Path("experiments.db")
         folder = self.checkpoints or beside.with_name(f"{beside.name}.checkpoints")
         return ledger, name, folder / name
+
+
+def __getattr__(name: str) -> Any:
+    if name == "DistributedHyperBand":
+        from ato.hyperopt.distributed import DistributedHyperBand  # it derives from HyperBand
+
+        return DistributedHyperBand
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _shares_process(executor: Any) -> bool:

@@ -130,6 +130,8 @@ def settings_of(search: Any, base: ADict) -> dict[str, str]:
         name: str(getattr(search, name))
         for name in ("mode", "scheduler", "max_budget", "eta", "seed", "variant")
     }
+    if search.scheduler == "halving":
+        found["budgets"] = ", ".join(str(rung.budget) for rung in search.brackets()[0])
     if search.max_budget is None:
         found["halving_rate"] = str(search.halving_rate)
         found["num_min_samples"] = str(search.num_min_samples)
