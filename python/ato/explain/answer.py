@@ -9,8 +9,9 @@ from ato.exceptions import UnknownMetricError
 from ato.explain.aside import also_changed
 from ato.explain.attribute import find_causes
 from ato.explain.comparison import Comparison
-from ato.explain.explanation import Divergence, Explanation, Finding, Result, Test, Verdict
+from ato.explain.explanation import Divergence, Explanation, Finding, Result, Verdict
 from ato.explain.load import Run
+from ato.explain.reruns import separating_runs
 
 __all__ = ["explain"]
 
@@ -81,7 +82,7 @@ def _answer(comparison: Comparison, result: Result | None) -> Explanation:
         tuple(also_changed(comparison, named)),
         _same(comparison),
         _divergence(comparison, causes.symptoms),
-        tuple(_tests(findings)),
+        tuple(separating_runs(comparison.a, comparison.b, findings)),
         tuple(_unwatched(comparison)),
     )
 
@@ -115,14 +116,6 @@ def _divergence(comparison: Comparison, symptoms: list[str]) -> Divergence | Non
         error,
         tuple(symptoms),
     )
-
-
-def _tests(findings: list[Finding]) -> Iterator[Test]:
-    """The re-runs of the first run that would separate several causes: one change at a time."""
-    subjects = [f"{f.change.factor} {f.change.subject}" for f in findings]
-    for subject in subjects[:-1]:
-        others = tuple(other for other in subjects if other != subject)
-        yield Test(hold=others, change=(subject,))
 
 
 def _same(comparison: Comparison) -> dict[str, int]:

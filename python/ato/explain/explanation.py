@@ -99,10 +99,14 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Test:
-    """A re-run that would separate causes: what to change from run A, what to hold as in A."""
+    """A re-run that would separate causes: what it changes, what it holds, and how to make it.
+
+    `run` says which run is made again and how, with the command that can be pasted if there is one.
+    """
 
     hold: tuple[str, ...]
     change: tuple[str, ...]
+    run: str
 
     __test__ = False  # the name is the field's; pytest would collect it
 
@@ -176,7 +180,8 @@ class Explanation:
                 None if self.first_divergence is None else self.first_divergence.to_dict()
             ),
             "tests": [
-                {"hold": list(test.hold), "change": list(test.change)} for test in self.tests
+                {"hold": list(test.hold), "change": list(test.change), "run": test.run}
+                for test in self.tests
             ],
             "unwatched": list(self.unwatched),
         }

@@ -102,9 +102,9 @@ def _causes(answer: Explanation) -> list[Text]:
     if answer.tests:
         lines += [
             Text(),
-            Text("To separate them, run again as the first run, changing only", "bold"),
+            Text("To separate them, make again", "bold"),
         ]
-        lines += [Text(f"    {' and '.join(test.change)}") for test in answer.tests]
+        lines += [Text(f"    {test.run}") for test in answer.tests]
     same_result = answer.result is not None and answer.result.a == answer.result.b
     if answer.first_divergence is not None and same_result:
         lines.append(Text("    The metric is the same all the same.", style="dim"))
