@@ -33,6 +33,8 @@ def rows() -> Iterator[Row]:
 class Last:
     """A recorder that keeps the last call only."""
 
+    watch_files = True
+
     def __init__(self) -> None:
         self.call: events.CallRecord | None = None
 
@@ -44,6 +46,9 @@ class Last:
         self.call = record
 
     def on_start_state(self, states: dict[str, str]) -> None:
+        """Keep nothing."""
+
+    def on_file(self, record: events.FileRecord) -> None:
         """Keep nothing."""
 
 

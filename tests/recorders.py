@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ato import events
-from ato.events import CallRecord, CodeRecord
+from ato.events import CallRecord, CodeRecord, FileRecord
 
 
 class ListRecorder:
-    """Keeps codes, calls and start states in lists, in the order in which they came."""
+    """Keeps codes, calls and files in lists, in the order in which they came."""
+
+    watch_files = True
 
     def __init__(self) -> None:
         self.codes: list[CodeRecord] = []
         self.calls: list[CallRecord] = []
         self.start: dict[str, str] = {}
+        self.files: list[FileRecord] = []
 
     def on_code(self, record: CodeRecord) -> None:
         self.codes.append(record)
@@ -25,6 +28,9 @@ class ListRecorder:
 
     def on_start_state(self, states: dict[str, str]) -> None:
         self.start = states
+
+    def on_file(self, record: FileRecord) -> None:
+        self.files.append(record)
 
     def of(self, suffix: str) -> list[CallRecord]:
         """The calls whose trace id ends with `suffix`."""

@@ -653,6 +653,9 @@ class Recorder:
     def on_start_state(self, states):
         """Not looked at here."""
 
+    def on_file(self, record):
+        """Not looked at here."""
+
 
 @pytest.fixture
 def reads():

@@ -72,6 +72,7 @@ when_run_opens("ato.trace.runtime:start_states")
 when_run_opens("ato.trace.static:run_opened")
 when_run_opens("ato.trace.watching:run_opened")
 when_run_opens("ato.trace.executed:run_opened")
+when_run_opens("ato.trace.files:run_opened")
 
 
 def __getattr__(name: str) -> Any:

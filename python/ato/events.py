@@ -23,6 +23,7 @@ __all__ = [
     "CodeRecord",
     "Draw",
     "Executed",
+    "FileRecord",
     "Frame",
     "Leaf",
     "OpenRun",
@@ -44,6 +45,7 @@ __all__ = [
     "reads_are_quiet",
     "recording_in_context",
     "report_failure",
+    "running",
     "thread_role",
     "when_run_opens",
     "withdraw_configs",
@@ -154,8 +156,29 @@ class CodeRecord(NamedTuple):
     code: Any
 
 
+class FileRecord(NamedTuple):
+    """A data file that a call opened for reading: path as given, size in bytes, mtime in nanoseconds.
+
+    It comes when the file is opened, without a digest, and again with its BLAKE3 when the run ends.
+    A folder of very many files comes then as one listing: its path ends with a slash, and the digest
+    is that of names, sizes and mtimes. `position` is the sequence number of the next call.
+    """
+
+    path: str
+    size: int
+    mtime: int | None
+    digest: str | None
+    ident: int
+    position: int
+
+
 class Recorder(Protocol):
-    """Whoever keeps the records of a run. Methods are called from any thread and must not raise."""
+    """Whoever keeps the records of a run. Methods are called from any thread and must not raise.
+
+    `watch_files` says whether files that the project opens are to be noticed; without it they are not.
+    """
+
+    watch_files: bool
 
     def on_code(self, record: CodeRecord) -> None:
         """Keep the code behind a trace id."""
@@ -166,12 +189,16 @@ class Recorder(Protocol):
     def on_start_state(self, states: dict[str, str]) -> None:
         """Keep the fingerprints of the random generators' states at the start of the run."""
 
+    def on_file(self, record: FileRecord) -> None:
+        """Keep a data file that was opened, or its digest."""
+
 
 class Frame:
     """A call that is running: what it has read so far, and where it stands in the run."""
 
     __slots__ = (
         "_seen",
+        "files",
         "ident",
         "index",
         "kind",
@@ -195,6 +222,8 @@ class Frame:
         self.reads: list[Read] = []
         self.skipped: dict[str, int] = {}
         self.on_exit: list[Callable[[BaseException | None], None]] = []
+        # What it opened before a run; the tracer of files keeps it here.
+        self.files: Any = None
         self._seen: dict[str, Any] = {}
 
     def take_place(self, run: OpenRun, index: int) -> None:
@@ -289,6 +318,8 @@ class OpenRun:
         self.gaps: list[str] = []
         # Which of the project's functions ran; goes there too.
         self.executed: list[Executed] = []
+        # The data files that were opened; the tracer of files keeps them here.
+        self.files: Any = None
         # Called when the run ends, before its own record is made.
         self.closing: list[Callable[[OpenRun], None]] = []
         # The run that was open before this one, and goes on when this one ends.
@@ -517,8 +548,8 @@ def _adopt(run: OpenRun) -> None:
 
     Those that belong to another run are recorded there as they stand.
     """
-    running = [frame for frame in _stack() if frame.kind != "run" and frame.run is not run]
-    for frame in reversed(running):
+    newcomers = [frame for frame in running() if frame.kind != "run" and frame.run is not run]
+    for frame in reversed(newcomers):
         if frame.run is not None:
             frame.run.recorder.on_call(frame.record())
         frame.enter(run)
@@ -526,7 +557,8 @@ def _adopt(run: OpenRun) -> None:
             frame.parent = run.root
 
 
-def _stack() -> Iterator[Frame]:
+def running() -> Iterator[Frame]:
+    """The calls that are running in this context, innermost first."""
     frame = _frame.get()
     while frame is not None:
         yield frame
@@ -548,7 +580,7 @@ def _emit_open_frames(run: OpenRun) -> None:
             close(run)
         except Exception as error:  # noqa: BLE001 (a tracer never stops the run)
             report_failure("the end of the run", error)
-    frames = [frame for frame in _stack() if frame.run is run and frame is not run.root]
+    frames = [frame for frame in running() if frame.run is run and frame is not run.root]
     for frame in [*frames, run.root]:
         record = frame.record()
         if frame is run.root:
@@ -561,7 +593,7 @@ def _emit_open_frames(run: OpenRun) -> None:
 def _forget_run_in_child() -> None:
     # A forked worker (a DataLoader's, say) shares the parent's counters by accident, not by intent.
     global _process_run  # noqa: PLW0603
-    for frame in _stack():
+    for frame in running():
         frame.run = None  # how a call goes on that the parent began is the parent's to record
     _process_run = None
     _context_run.set(None)

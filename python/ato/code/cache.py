@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["load", "store"]
+__all__ = ["folder", "load", "store"]
 
 # Another number wherever the same text may now give another result.
 _VERSION = "code-5"
@@ -42,10 +42,11 @@ def store(key: str, entry: dict[str, Any]) -> None:
 
 
 def _path(key: str) -> Path:
-    return _directory() / _VERSION / key[:2] / f"{key}.json"
+    return folder() / _VERSION / key[:2] / f"{key}.json"
 
 
-def _directory() -> Path:
+def folder() -> Path:
+    """Where entries are kept: `ATO_CACHE_DIR`, else the platform's place for caches."""
     given = os.environ.get("ATO_CACHE_DIR")
     if given:
         return Path(given)

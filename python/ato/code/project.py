@@ -18,6 +18,7 @@ from ato.code import cache
 __all__ = [
     "Roots",
     "distributions_of",
+    "installs",
     "is_project_file",
     "origin_of",
     "project_roots",
@@ -76,6 +77,13 @@ def origin_of(module: str, path: str | None, roots: Roots) -> Origin:
     if top in sys.stdlib_module_names or top in sys.builtin_module_names or top == "__future__":
         return "stdlib"
     return "other"
+
+
+def installs(path: str, roots: Roots) -> bool:
+    """Whether a file belongs to an installed distribution, wherever it lies."""
+    if any(f"{os.sep}{name}{os.sep}" in path for name in _INSTALLED):
+        return True
+    return path in _recorded_files(roots, tuple(sys.path))
 
 
 def distributions_of(module: str) -> tuple[str, ...]:

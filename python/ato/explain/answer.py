@@ -127,7 +127,7 @@ def _same(comparison: Comparison) -> dict[str, int]:
         "config": len((a.config.keys() & b.config.keys()) - changes.config.keys()),
         "code": len((a.graph.units.keys() & b.graph.units.keys()) - changes.code.keys()),
         "environment": len((installed_a & installed_b) - changes.distributions.keys()),
-        "data": len(files - changes.data.keys()),
+        "data": len(files - changes.data.keys() - set(changes.undigested)),
     }
 
 
@@ -147,6 +147,8 @@ def _unwatched(comparison: Comparison) -> Iterator[str]:
         yield f"{subject}: its value is another one in every process"
     for name in sorted(comparison.clocked):
         yield f"attributes named {name}: set from the clock"
+    for path in comparison.changes.undigested:
+        yield f"the content of {path}: it was not digested, and its mtime differs"
     gaps = {gap for run in runs for root in run.graph.roots for gap in root.gaps}
     gaps |= {f"{call.trace_id}: {gap}" for run in runs for call in run.calls for gap in call.gaps}
     yield from sorted(gaps)
@@ -156,4 +158,4 @@ def _unwatched(comparison: Comparison) -> Iterator[str]:
         yield f"config {key}: its value has no fingerprint"
     for name in sorted({name for run in runs for call in run.calls for name in call.skipped}):
         yield f"calls of {name} that its schedule skips"
-    yield "files that were not named with log_input"
+    yield "files that are opened without Python (HDF5, databases, other processes)"

@@ -36,7 +36,9 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
                 comparison, change, actors.reaching(unit), "reached by no call of either run"
             )
     for path, change in changes.data.items():
-        if ("data", path) not in causes:
+        if ("data", path) not in causes and change.kind == "opened":
+            yield Finding(change, "ruled_out", reason="read by one of the runs only: an effect")
+        elif ("data", path) not in causes:
             yield _judged(comparison, change, actors.opening(path), "read by no call of either run")
     for name, change in changes.distributions.items():
         if ("environment", name) not in causes:

@@ -32,7 +32,9 @@ class Changes:
     `derived` names the changed keys that a key came from, `unwatched` the changed keys that may
     have been read without a trace, `volatile` the module-level values that are others in every
     process (a time, a pid). `as_config` names the changed keys that a change of code or data, by
-    factor and subject, is the origin of; it is told as those.
+    factor and subject, is the origin of; it is told as those. `undigested` are files of which it is
+    not known whether they changed. A change of data of kind `opened` is a file that one run read, of
+    kind `listing` a folder of which names, sizes and mtimes are known, and no content.
     """
 
     config: dict[str, Change] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Changes:
     distributions: dict[str, Change] = field(default_factory=dict)
     machine: dict[str, Change] = field(default_factory=dict)
     data: dict[str, Change] = field(default_factory=dict)
+    undigested: list[str] = field(default_factory=list)
     random: dict[str, Change] = field(default_factory=dict)
     as_config: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
@@ -75,7 +78,7 @@ def find_changes(a: Run, b: Run) -> Changes:
     _compare_config(a, b, changes)
     _compare_code(a, b, changes)
     _compare_environment(a.environment, b.environment, changes)
-    changes.data = _compare_data(a.inputs, b.inputs)
+    _compare_data(a.inputs, b.inputs, changes)
     _compare_random(a, b, changes)
     return changes
 
@@ -328,18 +331,41 @@ def _differing(
             yield name, a.get(name), b.get(name)
 
 
-def _compare_data(a: list[InputFile], b: list[InputFile]) -> dict[str, Change]:
+def _compare_data(a: list[InputFile], b: list[InputFile], changes: Changes) -> None:
     files_a, files_b = {f.path: f for f in a}, {f.path: f for f in b}
-    found = {}
-    for path in [*files_a, *(path for path in files_b if path not in files_a)]:
-        left, right = files_a.get(path), files_b.get(path)
-        if left is None or right is None or left.digest != right.digest:
-            found[path] = Change("data", path, "content", _shown_file(left), _shown_file(right))
-    return found
+    for path, left in files_a.items():
+        if path not in files_b:
+            continue
+        right = files_b[path]
+        same = left.is_same(right)
+        if same is None:
+            changes.undigested.append(path)
+        elif not same:
+            kind = "listing" if left.mtime is None or right.mtime is None else "content"
+            shown = _shown_file(left), _shown_file(right)
+            changes.data[path] = Change("data", path, kind, *shown)
+    # What changed in a folder is told by its files, where they are known.
+    for path in [path for path in changes.data if any(_below(f, path) for f in changes.data)]:
+        del changes.data[path]
+    only_a = [file for path, file in files_a.items() if path not in files_b]
+    only_b = [file for path, file in files_b.items() if path not in files_a]
+    # Under another path it is the same data: a project that was moved, another working folder.
+    digests = {f.digest for f in only_a if f.digest} & {f.digest for f in only_b if f.digest}
+    for file in (*only_a, *only_b):
+        if file.digest not in digests:
+            left, right = (file, None) if file.path in files_a else (None, file)
+            shown = _shown_file(left), _shown_file(right)
+            changes.data[file.path] = Change("data", file.path, "opened", *shown)
+
+
+def _below(path: str, folder: str) -> bool:
+    return path != folder and path.startswith(folder.rstrip("/") + "/")
 
 
 def _shown_file(file: InputFile | None) -> str | None:
     if file is None:
         return None
     size = "" if file.size is None else f"{file.size:,} bytes, "
+    if file.mtime is None:
+        return f"{size}listing {(file.digest or 'unknown')[:12]}"
     return f"{size}BLAKE3 {(file.digest or 'unknown')[:12]}"

@@ -17,6 +17,7 @@ from ato.events import CallRecord, Draw, Frame, Leaf, OpenRun
 from ato.fingerprints import observe
 from ato.fingerprints.generators import states
 from ato.trace.executed import FIRST_CALLS, PROFILES, Profile, profiled
+from ato.trace.files import install
 from ato.trace.schedule import check_every, is_scheduled
 from ato.trace.static import Registration, passed_code, register
 from ato.trace.values import note_skipped
@@ -311,6 +312,7 @@ def runtime_trace(
 @contextmanager
 def scope_call(registration: Registration) -> Iterator[None]:
     """Surround one execution of an `@scope` function: it encloses the calls made inside it."""
+    install()
     frame = Frame("scope", registration.trace_id, events.current_frame())
     run = events.current_run()
     if run is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -107,6 +108,12 @@ def register_scope(
 ) -> Registration:
     """Register an `@scope` function: its code is fingerprinted without being asked for."""
     return register(fn, "scope", None, roots)
+
+
+def given_roots() -> tuple[str, ...]:
+    """The folders that decorators named as the project's own."""
+    named = (registration.roots or () for registration in list(_registrations.values()))
+    return tuple(dict.fromkeys(os.path.realpath(root) for roots in named for root in roots))
 
 
 def trace(fn: F, *, trace_id: str | None = None, roots: Sequence[str | Path] | None = None) -> F:

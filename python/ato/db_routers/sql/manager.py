@@ -48,14 +48,24 @@ class SQLLogger:
     that works again, and `finish` says how many records were lost, if any. With `on_error="raise"`
     a record that cannot be written is a `StoreError` instead.
 
+    Data files that the project's code opens for reading are noticed, and digested when the run
+    ends; `watch_files=False` leaves them to `log_input`.
+
     Safe to use from several threads, and in forked workers, whose metrics join the parent's run.
     Under torchrun rank 0 opens the run, and `run()` on every other rank joins it.
     """
 
-    def __init__(self, config: Mapping[str, Any], on_error: OnError = "warn") -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        on_error: OnError = "warn",
+        *,
+        watch_files: bool = True,
+    ) -> None:
         if on_error not in {"warn", "raise"}:
             raise StoreError(f"on_error is 'warn' or 'raise', not {on_error!r}")
         self._on_error = on_error
+        self._watch_files = watch_files
         self._config = config
         self._project, self._location = store_location(config)
         self._recorder: RunRecorder | None = None
@@ -67,7 +77,7 @@ class SQLLogger:
 
         With `in_context` its runs record what happens in this thread or task only.
         """
-        other = SQLLogger(config, self._on_error)
+        other = SQLLogger(config, self._on_error, watch_files=self._watch_files)
         other._project, other._location = self._project, self._location
         other.__dict__["engine"] = self.engine
         other._in_context = in_context
@@ -75,7 +85,7 @@ class SQLLogger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # For another process: the store and the project, and nothing that is open here.
-        return _logger_of, (self._project, self._location, self._on_error)
+        return _logger_of, (self._project, self._location, self._on_error, self._watch_files)
 
     @property
     def project(self) -> str:
@@ -153,7 +163,9 @@ class SQLLogger:
             writer = resume_run(self.engine, config, resume, **words)
         else:
             writer = insert_run(self.engine, config, self._project, **words)
-        recorder = self._recorder = RunRecorder(self.engine, writer, config, self._on_error)
+        recorder = self._recorder = RunRecorder(
+            self.engine, writer, config, self._on_error, self._watch_files
+        )
         _open_loggers[id(self)] = self
         enclosing = _enclosing_scope()
         recorder.open_run = events.open_run(recorder, in_context=self._in_context)
@@ -293,9 +305,9 @@ class SQLLogger:
         recorder.finish(status, error)
 
 
-def _logger_of(project: str, location: str, on_error: OnError) -> SQLLogger:
+def _logger_of(project: str, location: str, on_error: OnError, watch_files: bool) -> SQLLogger:
     experiment = {"project_name": project, "sql": {"db_path": location}}
-    return SQLLogger({"experiment": experiment}, on_error)
+    return SQLLogger({"experiment": experiment}, on_error, watch_files=watch_files)
 
 
 # Sessions of parent processes: never used here, and never closed either.

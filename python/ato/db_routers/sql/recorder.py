@@ -30,6 +30,7 @@ from ato.db_routers.sql.journals import Writer
 from ato.db_routers.sql.metric_values import as_key, as_number, as_step
 from ato.db_routers.sql.redaction import is_secret_key, keyed_digest, mask_leaves
 from ato.db_routers.sql.rows import call_cells
+from ato.db_routers.sql.text import as_text
 from ato.exceptions import StoreError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class RunRecorder:
         writer: Writer,
         config: ConfigSnapshot,
         on_error: OnError = "warn",
+        watch_files: bool = True,
     ) -> None:
         self.run_id = writer.run_id
         self.engine = engine
@@ -70,10 +72,12 @@ class RunRecorder:
         self._writer = writer
         self._owner = writer.pid
         self._config = config
+        self.watch_files = watch_files
         self._strict = on_error == "raise"
         self._folder = journals.folder_of(engine)
         self._lock = threading.RLock()
         self._units: set[str] = set()
+        self._inputs: dict[str, str] = {}
         self._lost = 0
         self._warned = False
         self._finished = threading.Event()
@@ -114,6 +118,13 @@ class RunRecorder:
         if self._writer.rank == 0:
             self._append(journals.START, (json.dumps(states),))
 
+    def on_file(self, record: events.FileRecord) -> None:
+        """Keep a data file that was opened, or its digest; the store itself is none."""
+        if self._owns(record.path):
+            return
+        cells = (self._path_of(record.path), record.size, record.mtime, record.digest)
+        self._append(journals.INPUT, (*cells, record.ident, record.position))
+
     def log_metric(self, key: str, value: Any, step: int) -> None:
         """See `SQLLogger.log_metric`."""
         # This is `_place` once more: a call would cost a tenth of the whole.
@@ -135,8 +146,20 @@ class RunRecorder:
 
     def log_input(self, row: dict[str, Any]) -> None:
         """Keep a file that was read; `row` has path, size, mtime and digest."""
-        cells = (row["path"], row["size"], row["mtime"], row["digest"], *self._place())
-        self._append(journals.INPUT, cells)
+        cells = (self._path_of(row["path"]), row["size"], row["mtime"], row["digest"])
+        self._append(journals.INPUT, (*cells, *self._place()))
+
+    def _path_of(self, path: str) -> str:
+        """The path by which a file was named first: logged and opened, it is one file."""
+        slash = "/" if path.endswith("/") else ""  # what stands for a folder of many files
+        return self._inputs.setdefault(os.path.abspath(path) + slash, as_text(path))  # noqa: PTH100
+
+    def _owns(self, path: str) -> bool:
+        """Whether a file is the store's: the database, what lies beside it, a journal."""
+        full = os.path.abspath(path)  # noqa: PTH100 (this stands in the caller's `open`)
+        base = os.fspath(self._folder).removesuffix(".journals")
+        beside = full.removeprefix(os.path.abspath(base))  # noqa: PTH100
+        return beside != full and (not beside or beside[0] in "-." or beside.endswith(".journal"))
 
     def update(self, **values: Any) -> None:
         """Change columns of the run's row; the end as seconds since 1970."""
