@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ato.db_routers.sql.reading import Unit
 from ato.events import Leaf
@@ -75,6 +75,7 @@ def find_causes(comparison: Comparison) -> Causes:
     else:
         search.call(split.call, split)
     search.where_nothing_is_found(split)
+    search.tell_order(split)
     if not search.causes.found and split.call is not None and split.difference.kind != "missing":
         search.causes.nondeterminism = search.nondeterminism(split.call, split)
     return search.causes
@@ -158,9 +159,8 @@ class _Search:
         for key, change in self.changes.code.items():
             for record, run in ((pair.a, comparison.a), (pair.b, comparison.b)):
                 ran = run.ran.get(key)
-                if record is not None and ran is not None:
-                    if record.started <= ran <= record.sequence:
-                        self._add_told(change, [*comparison.chain(pair), key[1].split(".")[-1]])
+                if record and ran is not None and record.started <= ran <= record.sequence:
+                    self._add_told(change, [*comparison.chain(pair), key[1].split(".")[-1]])
 
     def _are_values_of_keys(self, pair: Pair, inputs: list[str]) -> bool:
         """Whether the inputs that differ are changed config values, each under its key's name.
@@ -184,6 +184,14 @@ class _Search:
         for key in keys:
             self.causes.add(self.changes.config[key], self.comparison.chain(pair))
         return bool(keys)
+
+    def tell_order(self, split: Split) -> None:
+        """Of a changed file whose arrays have the same rows in another order, say so."""
+        if split.call is None or not _only_order_differs(split.call):
+            return
+        for key, change in self.causes.found.items():
+            if change.factor == "data" and change.kind == "content":
+                self.causes.found[key] = replace(change, kind="order")
 
     def nondeterminism(self, pair: Pair, split: Split) -> Finding:
         """Nothing that was watched differs, and the outputs do: name what may give another result."""
@@ -245,10 +253,17 @@ class _Search:
 
     def _unwatched_reads(self, pair: Pair) -> None:
         """Add the changed keys that may have been read in a stretch without a trace."""
-        for key in self.changes.config:
-            if key in self.changes.unwatched and ("config", key) not in self.causes.found:
-                self.causes.weak = True
-                self.causes.add(self.changes.config[key], self.comparison.chain(pair))
+        keys = [
+            key
+            for key in self.changes.config
+            if key in self.changes.unwatched and ("config", key) not in self.causes.found
+        ]
+        if len(keys) > 1:  # those that the code names come first
+            words = set(_TAIL.findall(self.comparison.text(pair)))
+            keys.sort(key=lambda key: _TAIL.findall(key)[-1] not in words)
+        for key in keys:
+            self.causes.weak = True
+            self.causes.add(self.changes.config[key], self.comparison.chain(pair))
 
     def _differing_reads(self, a: Side, b: Side) -> list[str]:
         reads_a, reads_b = a.reads(), b.reads()
@@ -393,6 +408,23 @@ class _Search:
         subject = ".".join(roots[0].key) if roots else pair.any.trace_id
         reach = graph.reach(roots, set(pair.any.skipped))
         return subject, entropy.source(unit.text for key in reach for unit in graph.units[key])
+
+
+def _only_order_differs(pair: Pair) -> bool:
+    """Whether the arrays that came in, or else those that came out, differ in their order only."""
+    if pair.a is None or pair.b is None:
+        return False
+    for a, b in ((pair.a.inputs, pair.b.inputs), (pair.a.output, pair.b.output)):
+        arrays = [
+            (left.order_free, right.order_free)
+            for path, left in a.items()
+            if left.order_free is not None
+            and (right := b.get(path)) is not None
+            and left.fingerprint != right.fingerprint
+        ]
+        if arrays:
+            return all(left == right for left, right in arrays)
+    return False
 
 
 def _holds(run: Run, key: str, leaf: Leaf | None) -> bool:

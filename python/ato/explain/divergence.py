@@ -158,6 +158,8 @@ def _leaf_difference(path: str, left: Leaf | None, right: Leaf | None) -> Differ
         return Difference("dtype", path)
     if _nans(left) != _nans(right):
         return Difference("nan", path)
+    if left.order_free is not None and left.order_free == right.order_free:
+        return Difference("order", path)
     return Difference("values", path, _relative_distance(left, right))
 
 
