@@ -84,8 +84,9 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
             a config that is slow to begin with is dropped before its time. What ASHA finds depends
             on the number of workers and on which finishes first; its rungs need
             as many configs as `max_budget` has units for one to be trained in full.
-        sampler: `random`; `grid`, its points in shuffled order; or a function
-            `(number of the trial, random.Random of its own) -> {key: value}`.
+        sampler: `random`; `grid`, its points in shuffled order; a sampler of Optuna's
+            (`optuna.samplers.TPESampler()`), whose generators are then seeded by `seed`; or a
+            function `(number of the trial, random.Random of its own) -> {key: value}`.
         variant: `paper` is Algorithm 1 of Li et al. 2018, `reference` the authors' code.
         executor: a `concurrent.futures.Executor`. Trials run here, one by one, without.
         processes: run each training in a process of its own, so many at a time. On Linux the
@@ -260,7 +261,12 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
 
         @wraps(func)
         def launch(*args: Any, **kwargs: Any) -> Best:
-            return self._launch(launch, function, args, kwargs)
+            if self.tracker is None:
+                return self._launch(launch, function, args, kwargs)
+            from ato.db_routers.sql.opening import same_surroundings  # SQLAlchemy loads
+
+            with same_surroundings():
+                return self._launch(launch, function, args, kwargs)
 
         vars(launch)["__ato_kind__"] = "search"
         vars(launch)["__ato_search__"] = (self.scope, function)
@@ -348,7 +354,7 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
         space = parse_spaces(self.search_spaces)
         if self.max_budget is None:
             return GridInOrder(space, base)
-        return sampler_for(self.sampler, space, base, self.seed)
+        return sampler_for(self.sampler, space, base, self.seed, self.mode, self.max_budget)
 
     def _engine(self, work: Work, portable: Portable) -> Engine:
         return engine_for(work, portable, self.executor, self.processes, self.trial_timeout)

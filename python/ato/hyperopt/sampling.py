@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ato.adict import ADict
 from ato.exceptions import SearchOptionError, SpaceError
 from ato.hyperopt.grid import Points
+from ato.hyperopt.optuna_bridge import is_optuna_sampler, sampler_of
 from ato.hyperopt.spaces import Space
 from ato.hyperopt.trial import Result
 
@@ -162,7 +163,14 @@ class _Permutation:
         return left << self._half | right
 
 
-def sampler_for(sampler: Any, space: Space, base: ADict, seed: int) -> Sampler:
+def sampler_for(
+    sampler: Any,
+    space: Space,
+    base: ADict,
+    seed: int,
+    mode: str = "max",
+    max_budget: int | None = None,
+) -> Sampler:
     """The sampler that an option names.
 
     Raises:
@@ -172,12 +180,14 @@ def sampler_for(sampler: Any, space: Space, base: ADict, seed: int) -> Sampler:
         return RandomSampler(space, base, seed)
     if sampler == "grid":
         return GridSampler(space, base, seed)
+    if is_optuna_sampler(sampler):
+        return sampler_of(sampler, space, base, seed, mode, max_budget)
     if hasattr(sampler, "ask") and hasattr(sampler, "tell"):
         found: Sampler = sampler
         return found
-    if callable(sampler):
+    if callable(sampler) and not isinstance(sampler, type):
         return CallableSampler(sampler, space, seed)
     raise SearchOptionError(
-        f"sampler is 'random', 'grid', or a function of the number of the trial and a generator, "
-        f"not {sampler!r:.80}"
+        f"sampler is 'random', 'grid', a sampler of Optuna's (an object, not its class), or a function "
+        f"of the number of the trial and a generator, not {sampler!r:.80}"
     )
