@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import importlib
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -25,10 +26,11 @@ from ato.adict import ADict
 from ato.exceptions import ExecutorError, SearchOptionError
 from ato.hyperopt.trial import Job, Outcome, Work, traceback_of
 
-__all__ = ["Engine", "Futures", "Inline", "Portable", "Processes", "engine_for"]
+__all__ = ["Engine", "Futures", "Inline", "Portable", "Processes", "engine_for", "script_of"]
 
 Done = tuple[Job, Outcome]
 
+_MAIN = "__mp_main__"
 _GRACE = 5.0  # seconds that a process has to end by itself after Ctrl-C
 _LOOK = 0.5  # seconds between two looks at whether a process is still there
 
@@ -115,6 +117,8 @@ class Portable:
     name: str
     settings: dict[str, Any]
     key: str
+    # Where the script lies whose `__main__` this is: another process has another one.
+    script: str | None = None
 
     def run(self, job: Job, config: ADict) -> Outcome:
         """Train in this process, whichever it is."""
@@ -124,7 +128,7 @@ class Portable:
         work = _works.get(self.key)
         if work is None:
             try:
-                launcher: Any = importlib.import_module(self.module)
+                launcher: Any = self._module()
                 for part in self.name.split("."):
                     launcher = getattr(launcher, part)
                 scope, function = launcher.__ato_search__
@@ -136,9 +140,35 @@ class Portable:
             work = _works[self.key] = Work(scope, function, **self.settings)
         return work
 
+    def _module(self) -> Any:
+        if self.script is None or hasattr(sys.modules["__main__"], self.name.partition(".")[0]):
+            return importlib.import_module(self.module)
+        # As multiprocessing does it: under a name with which the script does not start its work.
+        known = sys.modules.get(_MAIN)
+        if known is not None and getattr(known, "__file__", None) == self.script:
+            return known
+        spec = importlib.util.spec_from_file_location(_MAIN, self.script)
+        if spec is None or spec.loader is None or not os.path.exists(self.script):  # noqa: PTH110
+            raise ImportError(self.script)
+        module = importlib.util.module_from_spec(spec)
+        folder = os.path.dirname(self.script)  # noqa: PTH120 (a text, as sys.path has them)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        sys.modules[_MAIN] = module
+        spec.loader.exec_module(module)
+        return module
+
 
 # The work of each search that runs in this process, or in the one that this was forked from.
 _works: dict[str, Work] = {}
+
+
+def script_of(launcher: Callable[..., Any]) -> str | None:
+    """The script that defines a launcher in its `__main__`; `None` of a module, which has a name."""
+    if launcher.__module__ != "__main__":
+        return None
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return None if file is None else os.path.abspath(file)  # noqa: PTH100 (it is sent elsewhere)
 
 
 def know(key: str, work: Work) -> None:
@@ -344,16 +374,18 @@ def _outcome(future: Any) -> Outcome:
 
 def _workers(executor: Any) -> int:
     number = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)
+    client = getattr(executor, "_client", None)
+    if number is None and callable(getattr(client, "nthreads", None)):  # Dask's
+        number = sum(client.nthreads().values())
     return number if type(number) is int and number > 0 else os.cpu_count() or 1
 
 
 def _load_for_runs() -> None:
     """Load here what every run needs, so that not every forked process has to."""
-    from ato import environment  # each of these takes a while, and only trackers need them
-    from ato.db_routers.sql import opening, recorder, snapshot  # noqa: F401
+    from ato.db_routers.sql import opening, recorder, snapshot  # noqa: F401 (SQLAlchemy loads)
     from ato.trace.static import warm_up
 
-    environment.capture()
+    opening.prepare()
     warm_up()
 
 

@@ -16,7 +16,7 @@ from ato.exceptions import NoResultError, SearchOptionError
 from ato.hyperopt import brackets as schedules
 from ato.hyperopt.base import GridSpaceMixIn, HyperOpt, Mode, check_command_line
 from ato.hyperopt.brackets import Bracket, Rung, Variant
-from ato.hyperopt.executors import Engine, Portable, engine_for, forget, know
+from ato.hyperopt.executors import Engine, Portable, engine_for, forget, know, script_of
 from ato.hyperopt.grid import Points
 from ato.hyperopt.ledger import open_ledger, settings_of
 from ato.hyperopt.progress import Progress
@@ -298,7 +298,9 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
             "kwargs": kwargs,
         }
         work = Work(self.scope, function, **settings)
-        portable = Portable(launcher.__module__, launcher.__qualname__, settings, key)
+        portable = Portable(
+            launcher.__module__, launcher.__qualname__, settings, key, script_of(launcher)
+        )
         sampler = self._sampler(base)
         engine = self._engine(work, portable)
         know(key, work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -201,7 +202,9 @@ class Work:
         reports: list[tuple[int, float]],
     ) -> Outcome:
         """Train a config as a run of the store."""
-        logger = tracker.for_config(config, in_context=self.in_context)
+        # Dask's workers, say, train several trials in threads of one process.
+        shared = self.in_context or threading.current_thread() is not threading.main_thread()
+        logger = tracker.for_config(config, in_context=shared)
 
         def report(step: int, metric: float) -> None:
             reports.append((step, metric))
