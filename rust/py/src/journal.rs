@@ -181,7 +181,7 @@ impl Journal {
         } else {
             Vec::new()
         };
-        let start = waiting.starts_with(&journal::MAGIC) as usize * journal::MAGIC.len();
+        let start = usize::from(waiting.starts_with(&journal::MAGIC)) * journal::MAGIC.len();
         PyBytes::new(py, &waiting[start..])
     }
 
@@ -296,12 +296,14 @@ fn cell<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cell<'a>> {
 
 /// Whether the process that writes the journal at `path` is there.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value)] // what Python gives is made into one
 pub fn journal_is_held(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
     file::is_held(&path).map_err(|error| of_file(py, Error::Io(error), &path))
 }
 
 /// The header of the journal at `path`.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value)] // what Python gives is made into one
 pub fn journal_header(py: Python<'_>, path: PathBuf) -> PyResult<Option<String>> {
     file::header(&path).map_err(|error| of_file(py, error, &path))
 }
@@ -317,12 +319,13 @@ type Content<'py> = (
 
 /// Read whole records of the journal at `path`.
 #[pyfunction]
-pub fn read_journal<'py>(
-    py: Python<'py>,
+#[expect(clippy::needless_pass_by_value)] // what Python gives is made into one
+pub fn read_journal(
+    py: Python<'_>,
     path: PathBuf,
     offset: u64,
     most: usize,
-) -> PyResult<Content<'py>> {
+) -> PyResult<Content<'_>> {
     let part = py
         .detach(|| file::read(&path, offset, most))
         .map_err(|error| of_file(py, error, &path))?;
