@@ -204,7 +204,7 @@ class Work:
         """Train a config as a run of the store."""
         # Dask's workers, say, train several trials in threads of one process.
         shared = self.in_context or threading.current_thread() is not threading.main_thread()
-        logger = tracker.for_config(config, in_context=shared)
+        logger = tracker.for_config(config, in_context=shared, alone=self.alone)
 
         def report(step: int, metric: float) -> None:
             reports.append((step, metric))

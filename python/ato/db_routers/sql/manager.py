@@ -71,16 +71,21 @@ class SQLLogger:
         self._recorder: RunRecorder | None = None
         self._session: tuple[int, Session] | None = None
         self._in_context = False
+        self._alone = False
 
-    def for_config(self, config: Mapping[str, Any], *, in_context: bool = False) -> SQLLogger:
+    def for_config(
+        self, config: Mapping[str, Any], *, in_context: bool = False, alone: bool = False
+    ) -> SQLLogger:
         """A logger of the same store and project for another config: a search has one a trial.
 
-        With `in_context` its runs record what happens in this thread or task only.
+        With `in_context` its runs record what happens in this thread or task only. With `alone`
+        its runs are no other rank's to join: each rank of a launch trains something else.
         """
         other = SQLLogger(config, self._on_error, watch_files=self._watch_files)
         other._project, other._location = self._project, self._location
         other.__dict__["engine"] = self.engine
         other._in_context = in_context
+        other._alone = alone
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -155,7 +160,7 @@ class SQLLogger:
 
         self.finish()
         config = snapshot(self._config)
-        launch = current_launch()
+        launch = None if self._alone else current_launch()
         words: dict[str, Any] = {"tags": tags, "name": name, "notes": notes, "launch": launch}
         if launch is not None and launch.rank > 0:
             writer = join_run(self.engine, launch)
