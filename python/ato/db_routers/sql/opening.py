@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +32,7 @@ from ato.db_routers.sql.snapshot import (
 from ato.db_routers.sql.text import as_text
 from ato.exceptions import RunStillOpenError
 
-__all__ = ["insert_run", "project_id", "resume_run"]
+__all__ = ["insert_run", "prepare", "project_id", "resume_run", "same_surroundings"]
 
 # The version of all fingerprint schemes of a run ("… v1").
 SCHEME_VERSION = 1
@@ -61,7 +63,7 @@ def insert_run(
         "scheme_version": SCHEME_VERSION,
         "start_time": start,
     }
-    captured = environment.capture()
+    captured = _captured()
 
     def work(connection: Connection) -> int:
         row["project_id"] = project_id(connection, project)
@@ -100,7 +102,7 @@ def resume_run(
         "end_time": None,
         "error": None,
     }
-    captured = environment.capture()
+    captured = _captured()
 
     def work(connection: Connection) -> Writer:
         chosen = select(Experiment.__table__).where(Experiment.id == run_id)
@@ -139,9 +141,59 @@ def _check_not_open(engine: Engine, row: Any) -> None:
     )
 
 
+class _Surroundings(threading.local):
+    """What was found out about this process, while it is not to be asked for again."""
+
+    depth = 0
+    environment: dict[str, Any] | None = None
+    git: tuple[str | None, bool | None] | None = None
+
+
+_surroundings = _Surroundings()
+
+
+@contextmanager
+def same_surroundings() -> Iterator[None]:
+    """Ask for environment and git state once for all runs that this thread opens in the block.
+
+    A search opens a run a trial, and what its processes loaded does not change while it runs.
+    """
+    _surroundings.depth += 1
+    try:
+        yield
+    finally:
+        _surroundings.depth -= 1
+        if not _surroundings.depth:
+            _surroundings.environment = _surroundings.git = None
+
+
+def prepare() -> None:
+    """Find out now what the runs of this block, also in forked processes, will need."""
+    _captured()
+    _git_state()
+
+
+def _captured() -> dict[str, Any]:
+    found = _surroundings.environment
+    if found is None:
+        found = environment.capture()
+        if _surroundings.depth:
+            _surroundings.environment = found
+    return found
+
+
+def _git_state() -> tuple[str | None, bool | None]:
+    found = _surroundings.git
+    if found is None:
+        found = git_state(script_folder())
+        if _surroundings.depth:
+            _surroundings.git = found
+    return found
+
+
 def _process(config: ConfigSnapshot, launch: Launch | None) -> dict[str, Any]:
     """What a run's row says of the process that opens it, or opens it again."""
-    commit, dirty = git_state(script_folder())
+    commit, dirty = _git_state()
     pid = os.getpid()
     return {
         "status": "running",
