@@ -13,7 +13,13 @@ from ato import events
 from ato.adict import ADict
 from ato.db_routers.sql.manager import SQLFinder, SQLLogger
 from ato.events import CallRecord, CodeRecord, Leaf
-from ato.exceptions import NoDatabaseError, StoreError, UnknownKeyError, UnknownRunError
+from ato.exceptions import (
+    NoDatabaseError,
+    StoreError,
+    UnknownKeyError,
+    UnknownMetricError,
+    UnknownRunError,
+)
 
 
 def _run(path, *, lr=0.1, loss=(), logic="l1", output="o1", project="digits", **options):
@@ -247,3 +253,128 @@ def test_a_run_whose_process_is_gone_has_crashed(path):
     finder.engine.dispose()
     logger.finish()
     logger.engine.dispose()
+
+
+@pytest.fixture
+def searched(path):
+    """Six runs: of learning rates and depths, with a loss and an accuracy that not all have."""
+    for number, (lr, depth) in enumerate([(0.1, 18), (0.1, 50), (0.2, 101), ("auto", 50)]):
+        config = {"lr": lr, "model": {"depth": depth}, "betas": (0.9, 0.99), "name": f"c{number}"}
+        with logger_for(path, **config) as logger:
+            logger.run(name=f"run-{number}")
+            if number != 1:
+                for step, value in enumerate([5.0 - number, 1.0 + number]):
+                    logger.log_metric("loss", value, step)
+            if number == 2:
+                logger.log_metric("val.acc", 0.5, 0)
+            if number == 3:
+                logger.log_metric("loss", math.nan, 9)
+        logger.engine.dispose()
+    finder = finder_for(path)
+    yield finder
+    finder.engine.dispose()
+
+
+WHERE = [
+    ({"lr": 0.1}, [1, 2]),
+    ({"lr": "auto"}, [4]),
+    ({"model.depth": (">", 50)}, [3]),
+    ({"model.depth": (">=", 50), "lr": ("!=", "auto")}, [2, 3]),
+    ({"model.depth": ("in", [18, 101])}, [1, 3]),
+    ({"lr": ("not in", [0.1, 0.2])}, [4]),
+    ({"lr": ("<", 1)}, [1, 2, 3]),  # a text is not less than a number
+    ({"betas": (0.9, 0.99)}, [1, 2, 3, 4]),
+    ({"betas": ("contains", 0.9)}, [1, 2, 3, 4]),
+    ({"metrics.loss": (">", 1.5)}, [3]),  # NaN is not
+    ({"metrics.loss.min": ("<=", 2)}, [1, 4]),
+    ({"metrics.loss.max": (">", 4)}, [1]),
+    ({"metrics.val.acc": 0.5}, [3]),
+    ({"name": "run-2"}, [3]),
+    ({"config.name": "c3"}, [4]),
+    ({"status": "failed"}, []),
+    ({"duration": (">=", 0)}, [1, 2, 3, 4]),
+]
+
+
+def test_runs_where_something_holds(searched):
+    """Runs are chosen by config keys, metrics and what their rows say; all conditions must hold."""
+    for where, ids in WHERE:
+        found = [run.id for run in searched.get_runs_in_project("digits", where=where)]
+        assert found == ids, where
+
+
+ORDERS = [
+    ("metrics.loss", [1, 3, 2, 4]),
+    ("-metrics.loss", [3, 1, 2, 4]),
+    ("metrics.loss.min", [1, 4, 3, 2]),
+    ("-model.depth", [3, 2, 4, 1]),
+    (["model.depth", "-id"], [1, 4, 2, 3]),
+    (["-model.depth", "id"], [3, 2, 4, 1]),
+    ("lr", [1, 2, 3, 4]),
+    ("-start_time", [4, 3, 2, 1]),
+    ("-name", [4, 3, 2, 1]),
+]
+
+
+def test_runs_in_an_order(searched):
+    """Runs come in the order asked for; what a run lacks, and NaN, is last in either direction."""
+    for order_by, ids in ORDERS:
+        found = [run.id for run in searched.get_runs_in_project("digits", order_by=order_by)]
+        assert found == ids, order_by
+        first = searched.get_runs_in_project("digits", order_by=order_by, limit=2)
+        assert [run.id for run in first] == ids[:2]
+
+
+def test_what_no_run_has_is_named_with_the_nearest(searched):
+    """A key or metric that no run of the project has is an error; so is what is no condition."""
+    with pytest.raises(UnknownKeyError, match=r"key 'model.dept'; there is 'model.depth'"):
+        searched.get_runs_in_project("digits", where={"model.dept": 1})
+    with pytest.raises(UnknownMetricError, match=r"metric 'los'; there is 'loss'"):
+        searched.get_runs_in_project("digits", order_by="metrics.los")
+    with pytest.raises(StoreError, match=r"where\['lr'\] is \('~', 1\); a condition is"):
+        searched.get_runs_in_project("digits", where={"lr": ("~", 1)})
+    assert searched.get_runs_in_project("nothing", where={"lr": 1}, order_by="lr") == []
+
+
+def test_runs_as_a_table(searched):
+    """A project's runs are a table of either library, configs and last values of metrics in it."""
+    for library in ("pandas", "polars"):
+        _check_table(searched, library)
+    with pytest.raises(UnknownRunError, match="no project 'digit'"):
+        searched.to_dataframe("digit")
+    with pytest.raises(StoreError, match="'pandas' or 'polars', not 'dask'"):
+        searched.to_dataframe("digits", library="dask")
+
+
+def _check_table(searched, library):
+    frame = searched.to_dataframe("digits", order_by="-id", library=library)
+    assert type(frame).__module__.startswith(library)
+    assert list(frame["id"]) == [4, 3, 2, 1]
+    assert list(frame["config.model.depth"]) == [50, 101, 50, 18]
+    assert [str(lr) for lr in frame["config.lr"]] == ["auto", "0.2", "0.1", "0.1"]
+    assert list(frame["metrics.loss"])[1] == 3.0
+    assert list(frame["metrics.val.acc"])[1] == 0.5
+    assert len(searched.to_dataframe("digits", where={"lr": "auto"})) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["'; DROP TABLE runs; --", "%s", ":name", "a\0b", "\udcff", '"', "\\"]
+)
+def test_a_hostile_name_is_a_name(path, name):
+    """Whatever a project, a metric, a tag, a key or a run is called, it is found under that name."""
+    with logger_for(path, name, **{name: 1, "lr": 0.1}) as logger:
+        run_id = logger.run(tags=[name], name=name, notes=name)
+        logger.log_metric(name, 0.5, 0)
+    logger.engine.dispose()
+    finder = finder_for(path)
+    assert finder.find_project(name) is not None
+    assert finder.find_best_run(name, name).id == run_id
+    assert finder.get_metrics(run_id, name).values.tolist() == [0.5]
+    assert [run.id for run in finder.get_runs_in_project(name, tags=[name])] == [run_id]
+    assert finder.get_runs_in_project(name, where={f"config.{name}": 1})[0].tags == [name]
+    with pytest.raises(LookupError):
+        finder.get_trace_statistics(name, name)
+    with pytest.raises(LookupError):
+        finder.find_best_run(name + "x", name)
+    assert finder.find_run(10**30) is None
+    finder.engine.dispose()

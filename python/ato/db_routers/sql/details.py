@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, column, select, table
@@ -24,25 +25,48 @@ from ato.exceptions import StoreError
 from ato.fingerprints import value_hex
 from ato.provenance import Write
 
-__all__ = ["CONFIG_TEXTS", "attach", "content", "output_versions"]
+__all__ = ["ConfigTexts", "attach", "content", "fingerprints_of", "output_versions"]
+
+_AT_ONCE = 500  # ids in one query
 
 # The configs with their JSON left as text.
 CONFIG_TEXTS = table("configs", column("id"), column("content"))
 
 
-def attach(run: Experiment, engine: Engine, config_text: str | None) -> None:
+class ConfigTexts:
+    """Configs as JSON text, by id; all of them are read when the first is asked for.
+
+    As text, since parsing a thousand configs takes longer than listing their runs.
+    """
+
+    def __init__(self, engine: Engine, ids: set[int]) -> None:
+        self._engine = engine
+        self._ids = sorted(ids)
+        self._texts: dict[int, str | None] = {}
+
+    def __getitem__(self, config_id: int) -> str | None:
+        if not self._texts:
+            with self._engine.connect() as connection:
+                for start in range(0, len(self._ids), _AT_ONCE):
+                    some = self._ids[start : start + _AT_ONCE]
+                    query = select(CONFIG_TEXTS).where(CONFIG_TEXTS.c.id.in_(some))
+                    self._texts.update({row.id: row.content for row in connection.execute(query)})
+        return self._texts.get(config_id)
+
+
+def attach(run: Experiment, engine: Engine, texts: ConfigTexts) -> None:
     """Tell a run where it came from."""
     run.__dict__["_engine"] = engine
-    run.__dict__["_config_text"] = config_text
+    run.__dict__["_config_texts"] = texts
 
 
 def content(run: Experiment) -> dict[str, dict[str, Any]]:
     """The run's config as `schema.Config.content`."""
-    text = run.__dict__.get("_config_text", "")
-    if text == "":
-        with _engine(run).connect() as connection:
-            query = select(CONFIG_TEXTS.c.content).where(CONFIG_TEXTS.c.id == run.config_id)
-            text = run.__dict__["_config_text"] = connection.scalar(query)
+    texts = run.__dict__.get("_config_texts")
+    if texts is None:
+        texts = ConfigTexts(_engine(run), {run.config_id})
+        run.__dict__["_config_texts"] = texts
+    text = texts[run.config_id]
     return json.loads(text) if text else {}
 
 
@@ -74,17 +98,27 @@ def metrics(run: Experiment) -> list[Point]:
 
 def fingerprints(run: Experiment) -> dict[str, str]:
     """See `Experiment.fingerprints`."""
-    query = (
-        select(Fingerprint.trace_id, Fingerprint.logic)
-        .where(
-            Fingerprint.run_id == run.id,
-            Fingerprint.attempt == run.attempt,
-            Fingerprint.role != "passed",
-        )
-        .order_by(Fingerprint.id)
-    )
     with _engine(run).connect() as connection:
-        return {row.trace_id: row.logic for row in connection.execute(query)}
+        return fingerprints_of(connection, [run.id])[run.id]
+
+
+def fingerprints_of(connection: Connection, run_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """Run id → trace id → the logic fingerprint of its code in the run's last attempt."""
+    found: dict[int, dict[str, str]] = {run_id: {} for run_id in run_ids}
+    for start in range(0, len(run_ids), _AT_ONCE):
+        query = (
+            select(Fingerprint.run_id, Fingerprint.trace_id, Fingerprint.logic)
+            .join(Experiment, Experiment.id == Fingerprint.run_id)
+            .where(
+                Fingerprint.run_id.in_(run_ids[start : start + _AT_ONCE]),
+                Fingerprint.attempt == Experiment.attempt,
+                Fingerprint.role != "passed",
+            )
+            .order_by(Fingerprint.id)
+        )
+        for run_id, trace_id, logic in connection.execute(query):
+            found[run_id][trace_id] = logic
+    return found
 
 
 def runtime_fingerprints(run: Experiment) -> dict[str, str]:

@@ -120,19 +120,79 @@ class SQLFinder:
         project_name: str,
         status: str | None = None,
         tags: Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        order_by: str | Sequence[str] | None = None,
         limit: int | None = None,
     ) -> list[Experiment]:
         """The runs of a project, oldest first.
+
+        What `where` and `order_by` name is a config key (`lr`, `model.depth`), the last value of a
+        metric (`metrics.loss`; also `metrics.loss.min` and `.max`), or `id name status start_time
+        end_time duration git_commit git_dirty host user notes` of the run; a config key that is
+        called like one of these is `config.name`. A run that does not have it is left out by a
+        condition, and comes last in an order.
 
         Args:
             project_name: the project; one that does not exist has no runs.
             status: only runs that have it now (`crashed` included).
             tags: only runs that have all of these.
-            limit: only so many, the newest.
+            where: only runs for which all of this holds: a value by name, `{"lr": 0.1}`, or a
+                relation, `{"model.depth": (">", 50)}`, of `== != < <= > >= in contains` and `not in`.
+            order_by: by what to sort, or several; with a `-` in front, the highest first. NaN is last.
+            limit: only so many: the first of the order, or the newest where none is given.
+
+        Raises:
+            UnknownKeyError: no run of the project has such a key; the message names the nearest.
+            UnknownMetricError: no run of the project has such a metric.
+            StoreError: a condition is not one, or the store cannot be read.
         """
         from ato.db_routers.sql import queries  # SQLAlchemy loads
 
-        return queries.runs_in_project(self.engine, project_name, status, tags, limit)
+        return queries.runs_in_project(
+            self.engine,
+            project_name,
+            status=status,
+            tags=tags,
+            where=where,
+            order_by=order_by,
+            limit=limit,
+        )
+
+    def to_dataframe(
+        self,
+        project_name: str,
+        status: str | None = None,
+        tags: Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        order_by: str | Sequence[str] | None = None,
+        limit: int | None = None,
+        library: Literal["pandas", "polars"] | None = None,
+    ) -> Any:
+        """The runs of a project as a table, one row each; they are chosen as in `get_runs_in_project`.
+
+        Columns: `id name status start_time end_time git_commit tags`, a `config.KEY` for each key
+        and a `metrics.NAME` for each metric (its last value).
+
+        Args:
+            library: what to make it with; otherwise the one that is imported already, else the one
+                that is installed.
+
+        Raises:
+            UnknownRunError: there is no such project; the message lists the nearest.
+            StoreError: neither library is installed.
+        """
+        from ato.db_routers.sql import queries  # SQLAlchemy loads
+
+        return queries.table_of(
+            self.engine,
+            project_name,
+            library,
+            status=status,
+            tags=tags,
+            where=where,
+            order_by=order_by,
+            limit=limit,
+        )
 
     def find_best_run(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Engine, Select, insert, select
@@ -14,6 +15,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from ato.db_routers.sql import details
 from ato.db_routers.sql.drain import drained
 from ato.db_routers.sql.engine import explain_failure, write
+from ato.db_routers.sql.frames import columns_of, frame, library_for
 from ato.db_routers.sql.journals import folder_of
 from ato.db_routers.sql.opening import project_id
 from ato.db_routers.sql.reading import nearest, present, resolve_run, status_now
@@ -21,11 +23,12 @@ from ato.db_routers.sql.schema import (
     Artifact,
     Experiment,
     Fingerprint,
-    Metric,
     MetricKey,
     MetricSummary,
     Project,
 )
+from ato.db_routers.sql.selection import selected
+from ato.db_routers.sql.text import as_text
 from ato.exceptions import StoreError, UnknownRunError
 
 __all__ = [
@@ -41,10 +44,12 @@ __all__ = [
     "runs_in_project",
     "similar_runs",
     "similar_runs_by_trace",
+    "table_of",
     "trace_statistics",
 ]
 
 _AT_ONCE = 500  # ids in one query
+_ID_LIMIT = 2**31  # no run has so high an id; PostgreSQL compares no larger ones with it
 
 
 class MetricSeries(NamedTuple):
@@ -58,13 +63,14 @@ class MetricSeries(NamedTuple):
 def find_project(engine: Engine, name: str) -> Project | None:
     """See `SQLFinder.find_project`."""
     with Session(engine, expire_on_commit=False) as session:
-        return session.scalar(select(Project).where(Project.name == name))
+        return session.scalar(select(Project).where(Project.name == as_text(name)))
 
 
 def project_names(engine: Engine) -> list[str]:
     """See `SQLFinder.find_projects`."""
     with engine.connect() as connection:
-        return list(connection.scalars(select(Project.name).order_by(Project.name)))
+        # Sorted here: databases disagree on the order of texts.
+        return sorted(connection.scalars(select(Project.name)))
 
 
 def get_or_create_project(engine: Engine, name: str) -> Project:
@@ -80,23 +86,33 @@ def get_or_create_project(engine: Engine, name: str) -> Project:
 def find_run(engine: Engine, run_id: int) -> Experiment | None:
     """See `SQLFinder.find_run`."""
     engine = drained(engine)
+    if not _known_ids([run_id]):
+        return None
     found = _load(engine, select(Experiment).where(Experiment.id == run_id))
     return found[0] if found else None
+
+
+def _known_ids(run_ids: Iterable[int]) -> list[int]:
+    """Those that the databases can compare with."""
+    return [id_ for id_ in run_ids if isinstance(id_, int) and 0 <= id_ < _ID_LIMIT]
 
 
 def runs_in_project(
     engine: Engine,
     name: str,
-    status: str | None,
-    tags: Sequence[str] | None,
-    limit: int | None,
+    *,
+    status: str | None = None,
+    tags: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+    order_by: str | Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> list[Experiment]:
     """See `SQLFinder.get_runs_in_project`."""
     engine = drained(engine)
     query = (
         select(Experiment)
         .join(Project, Project.id == Experiment.project_id)
-        .where(Project.name == name)
+        .where(Project.name == as_text(name))
         .order_by(Experiment.id.desc())
     )
     if status is not None:
@@ -104,14 +120,29 @@ def runs_in_project(
         stored = "running" if status == "crashed" else status
         query = query.where(Experiment.status == stored)
     wanted = {tags} if isinstance(tags, str) else set(tags or ())
-    if limit is not None and not wanted and status not in {"running", "crashed"}:
+    chosen = wanted or where or order_by or status in {"running", "crashed"}
+    if limit is not None and not chosen:
         query = query.limit(limit)
     found = [
         run
-        for run in _load(engine, query)
+        for run in reversed(_load(engine, query))
         if (status is None or run.status == status) and wanted <= set(run.tags or [])
     ]
-    return found[:limit][::-1]
+    if where or order_by:
+        with engine.connect() as connection:
+            found = selected(connection, found, where, order_by)
+    if limit is None:
+        return found
+    return found[:limit] if order_by else found[max(len(found) - limit, 0) :]
+
+
+def table_of(engine: Engine, name: str, library: str | None, **selection: Any) -> Any:
+    """See `SQLFinder.to_dataframe`."""
+    module = library_for(library)
+    with engine.connect() as connection:
+        _project_id(connection, name)
+    runs = runs_in_project(engine, name, **selection)
+    return frame(columns_of(engine, runs), module)
 
 
 def best_run(
@@ -127,22 +158,25 @@ def best_run(
     engine = drained(engine)
     best = MetricSummary.maximum if mode == "max" else MetricSummary.minimum
     value = best if at == "best" else MetricSummary.last
-    with engine.connect() as connection:
-        project = _project_id(connection, project_name)
-        run_id = connection.scalar(
-            select(MetricSummary.run_id)
-            .join(MetricKey, MetricKey.id == MetricSummary.key_id)
-            .join(Experiment, Experiment.id == MetricSummary.run_id)
-            .where(MetricKey.key == key, Experiment.project_id == project, value.is_not(None))
-            .order_by(value.desc() if mode == "max" else value.asc(), MetricSummary.run_id)
-            .limit(1)
+    winner = (
+        select(Experiment)
+        .join(Project, Project.id == Experiment.project_id)
+        .join(MetricSummary, MetricSummary.run_id == Experiment.id)
+        .join(MetricKey, MetricKey.id == MetricSummary.key_id)
+        .where(
+            MetricKey.key == as_text(key), Project.name == as_text(project_name), value.is_not(None)
         )
-        if run_id is None:
-            raise UnknownRunError(
-                f"no run of project {project_name!r} has a number for metric {key!r}; "
-                + nearest(key, _metric_keys(connection, project))
-            )
-    return _the_run(engine, run_id)
+        .order_by(value.desc() if mode == "max" else value.asc(), Experiment.id)
+        .limit(1)
+    )
+    found = _load(engine, winner)
+    if found:
+        return found[0]
+    with engine.connect() as connection:
+        keys = _metric_keys(connection, _project_id(connection, project_name))
+    raise UnknownRunError(
+        f"no run of project {project_name!r} has a number for metric {key!r}; {nearest(key, keys)}"
+    )
 
 
 def similar_runs(engine: Engine, run_id: int) -> list[Experiment]:
@@ -209,29 +243,50 @@ def metric_series(engine: Engine, run_id: int, key: str) -> MetricSeries:
     """See `SQLFinder.get_metrics`."""
     engine = drained(engine)
     with engine.connect() as connection:
-        key_id = connection.scalar(select(MetricKey.id).where(MetricKey.key == key))
-        order = (Metric.attempt, Metric.rank, Metric.process, Metric.sequence)
-        rows = connection.execute(
-            select(Metric.step, Metric.value, Metric.timestamp)
-            .where(Metric.run_id == run_id, Metric.key_id == key_id)
-            .order_by(*order)
-        ).all()
-        if not rows:
+        columns = _points_as_columns(connection, run_id, as_text(key))
+        if columns is None:
             resolve_run(engine, run_id)
             of_run = select(MetricKey.key).join(MetricSummary, MetricSummary.key_id == MetricKey.id)
             names = connection.scalars(of_run.where(MetricSummary.run_id == run_id)).all()
             raise UnknownRunError(f"run {run_id} has no metric {key!r}; {nearest(key, names)}")
-    steps, values, timestamps = zip(*rows, strict=True)
+    steps, values, timestamps = columns
     integers, floats = _array_makers()
     return MetricSeries(integers(steps), floats(values), floats(timestamps))
+
+
+def _points_as_columns(
+    connection: Connection, run_id: int, key: str
+) -> tuple[Sequence[int], Sequence[float], Sequence[float]] | None:
+    key_id = connection.scalar(select(MetricKey.id).where(MetricKey.key == key))
+    if key_id is None or not 0 <= run_id < _ID_LIMIT:
+        return None
+    # Through the driver: for points by the ten thousand SQLAlchemy's rows take longer than the
+    # database.
+    place = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    rows = connection.exec_driver_sql(
+        f"SELECT step, value, timestamp FROM metrics WHERE run_id = {place} AND key_id = {place} "  # noqa: S608
+        "ORDER BY attempt, rank, process, sequence",
+        (run_id, key_id),
+    ).cursor.fetchall()
+    if not rows:
+        return None
+    steps, values, timestamps = zip(*rows, strict=True)
+    if None in values:
+        # As `schema.Real` has it.
+        values = tuple(math.nan if value is None else value for value in values)
+    return steps, values, timestamps
 
 
 def compare(engine: Engine, run_ids: Sequence[int]) -> dict[str, Any]:
     """See `SQLFinder.compare`."""
     engine = drained(engine)
-    runs = [_the_run(engine, run_id) for run_id in run_ids]
+    by_id = {run.id: run for run in _load_ids(engine, _known_ids(run_ids))}
+    # One that is not there may be meant by its name, or is an error.
+    runs = [by_id.get(run_id) or _the_run(engine, run_id) for run_id in run_ids]
+    ids = list({run.id for run in runs})
     with engine.connect() as connection:
-        lasts = [_last_values(connection, run.id) for run in runs]
+        lasts = _last_values(connection, ids)
+        codes = details.fingerprints_of(connection, ids)
     configs = [
         {key: entry.get("value") for key, entry in present(details.content(run)).items()}
         for run in runs
@@ -239,8 +294,8 @@ def compare(engine: Engine, run_ids: Sequence[int]) -> dict[str, Any]:
     return {
         "runs": [run.id for run in runs],
         "config": _side_by_side(configs, only_differing=True),
-        "metrics": _side_by_side(lasts, only_differing=False),
-        "code": _side_by_side([run.fingerprints for run in runs], only_differing=True),
+        "metrics": _side_by_side([lasts[run.id] for run in runs], only_differing=False),
+        "code": _side_by_side([codes[run.id] for run in runs], only_differing=True),
     }
 
 
@@ -256,14 +311,16 @@ def insert_artifacts(engine: Engine, run_id: int, rows: list[dict[str, Any]]) ->
 
 
 def _load(engine: Engine, query: Select[Any]) -> list[Experiment]:
-    """Runs, detached, each with the text of its config."""
+    """Runs, detached; the texts of their configs are read together, when the first is asked for."""
     with Session(engine, expire_on_commit=False) as session:
         runs = list(session.scalars(query))
-        texts = _config_texts(session.connection(), {run.config_id for run in runs})
     folder = folder_of(engine)
+    ids = {run.config_id for run in runs}
+    texts = details.ConfigTexts(engine, ids)
     for run in runs:
-        set_committed_value(run, "status", status_now(run, folder))
-        details.attach(run, engine, texts[run.config_id])
+        if run.status == "running":
+            set_committed_value(run, "status", status_now(run, folder))
+        details.attach(run, engine, texts)
     return runs
 
 
@@ -282,22 +339,12 @@ def _the_run(engine: Engine, run_id: int) -> Experiment:
     return found
 
 
-def _config_texts(connection: Connection, ids: Iterable[int]) -> dict[int, str | None]:
-    # As text: parsing a thousand configs takes longer than listing their runs.
-    table = details.CONFIG_TEXTS
-    texts: dict[int, str | None] = {}
-    for some in _chunks(sorted(ids)):
-        query = select(table.c.id, table.c.content).where(table.c.id.in_(some))
-        texts.update({row.id: row.content for row in connection.execute(query)})
-    return texts
-
-
 def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
     return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
 
 
 def _project_id(connection: Connection, name: str) -> int:
-    found = connection.scalar(select(Project.id).where(Project.name == name))
+    found = connection.scalar(select(Project.id).where(Project.name == as_text(name)))
     if found is None:
         names = connection.scalars(select(Project.name)).all()
         raise UnknownRunError(f"there is no project {name!r}; {nearest(name, names)}")
@@ -315,13 +362,18 @@ def _metric_keys(connection: Connection, project: int) -> Sequence[str]:
     return connection.scalars(query).all()
 
 
-def _last_values(connection: Connection, run_id: int) -> dict[str, float]:
-    query = (
-        select(MetricKey.key, MetricSummary.last)
-        .join(MetricSummary, MetricSummary.key_id == MetricKey.id)
-        .where(MetricSummary.run_id == run_id)
-    )
-    return {row.key: row.last for row in connection.execute(query)}
+def _last_values(connection: Connection, run_ids: Sequence[int]) -> dict[int, dict[str, float]]:
+    found: dict[int, dict[str, float]] = {run_id: {} for run_id in run_ids}
+    for some in _chunks(run_ids):
+        query = (
+            select(MetricSummary.run_id, MetricKey.key, MetricSummary.last)
+            .join(MetricSummary, MetricSummary.key_id == MetricKey.id)
+            .where(MetricSummary.run_id.in_(some))
+            .order_by(MetricSummary.run_id, MetricSummary.key_id)
+        )
+        for run_id, key, last in connection.execute(query):
+            found[run_id][key] = last
+    return found
 
 
 def _code_versions(
