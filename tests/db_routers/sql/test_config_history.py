@@ -129,6 +129,7 @@ def test_every_origin_in_order(path, tmp_path):
     assert run.user == getpass.getuser()
 
 
+@pytest.mark.file
 def test_a_key_that_was_deleted(path, tmp_path):
     """It is no value of the run, and who deleted it can be asked all the same."""
     (tmp_path / "config.yaml").write_text("lr: 0.3\n")
@@ -222,6 +223,7 @@ def test_where_the_store_is_named(scopes, path):
     assert store_location(given) == ("own", "sqlite:///experiments.db")
 
 
+@pytest.mark.file
 def test_a_scope_that_cannot_be_applied_stops_no_run(scopes):
     """One that nobody uses is left out, with a warning."""
     scope = Scope(name="broken")
