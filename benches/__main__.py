@@ -3,7 +3,8 @@
 Each group runs in a process of its own, some bound to one processor, which makes libraries use one
 thread. Groups: `one` and `several` (arrays on one thread and on all), `values`, `calls`, `code`,
 `config`
-(beside other config libraries), `rivals` (the package ato 2.2.1).
+(beside other config libraries), `rivals` (the package ato 2.2.1),
+`why` (how often the planted cause is the first).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ GROUPS = {
     "code": "code",
     "config": "configs",
     "rivals": "rivals",
+    "why": "why",
 }
 ONE_PROCESSOR = frozenset({"one", "values", "calls", "code", "config", "rivals"})
 
