@@ -106,6 +106,10 @@ def test_a_search_that_is_killed_at_every_tenth_trial_ends_as_an_unbroken_one(
         ask(whole / "runs.db", "SELECT trial, rung, metric FROM search_trials")
     )
     assert ask(tmp_path / "broken" / "runs.db", "SELECT status FROM searches") == [("completed",)]
+    if scheduler == "hyperband":
+        kept = tmp_path / "broken" / "runs.db.checkpoints" / "train-1"
+        (file,) = [path for path in kept.rglob("*") if path.is_file()]
+        assert file.read_text() == printed.split()[1]
 
 
 def test_processes_store_the_same_search(tmp_path, unbroken):

@@ -245,8 +245,12 @@ class Search:
             return
         staying = {*kept, self.best.job.trial if self.best is not None else -1}
         for job in jobs:
+            folder = self._work.trial_folder(job.trial)
             if job.trial not in staying:
-                shutil.rmtree(self._work.trial_folder(job.trial), ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
+            elif job.rung:
+                # With the result in the store nobody begins from the rung before again.
+                shutil.rmtree(folder / str(job.rung - 1), ignore_errors=True)
 
     def results(self) -> list[Result]:
         """Everything that is known by now."""
