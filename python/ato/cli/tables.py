@@ -6,17 +6,20 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine, select
 
+from ato.cli.output import console, one_line
 from ato.db_routers.sql.reading import RunRecords, key_or_below, key_text, present, writes
 from ato.db_routers.sql.schema import Experiment, MetricKey, MetricSummary
+from ato.provenance import printable
 
 __all__ = [
     "history_details",
+    "json_number",
     "last_values",
+    "number",
     "print_history",
     "print_run",
     "run_details",
@@ -24,6 +27,7 @@ __all__ = [
     "run_table",
 ]
 
+_METRICS = 4  # of a run in a list; `ato show` has them all
 _STYLES = {"completed": "green", "running": "cyan", "failed": "red", "crashed": "red"}
 
 
@@ -48,7 +52,8 @@ def last_values(engine: Engine, run_ids: Sequence[int]) -> dict[int, dict[str, f
 
 
 def run_row(run: Experiment, project: str, last: dict[str, float]) -> dict[str, Any]:
-    """One run of a list: id, name, project, status, times, and the last value of each metric."""
+    """One run of a list: id, name, project, status, times, tags, and each metric's last value."""
+    seconds = (run.end_time - run.start_time).total_seconds() if run.end_time else None
     return {
         "id": run.id,
         "name": run.name,
@@ -56,42 +61,45 @@ def run_row(run: Experiment, project: str, last: dict[str, float]) -> dict[str, 
         "status": run.status,
         "started": run.start_time,
         "ended": run.end_time,
+        "seconds": seconds,
         "tags": list(run.tags or []),
-        "metrics": {key: _json_number(value) for key, value in last.items()},
+        "metrics": {key: json_number(value) for key, value in last.items()},
     }
 
 
-def _json_number(value: float) -> Any:
+def json_number(value: float) -> Any:
+    """A number as JSON can hold it."""
     # JSON has no NaN and no infinity; their names are what a reader expects to see.
     return value if math.isfinite(value) else str(value)
 
 
 def run_table(rows: list[dict[str, Any]], *, several_projects: bool) -> None:
     """Print a list of runs."""
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("run", "name", *(("project",) if several_projects else ()), "status", "started"):
-        table.add_column(title, no_wrap=title == "run")
-    table.add_column("last metrics")
+        table.add_column(title, no_wrap=title in ("run", "status"), overflow="fold")
+    table.add_column("last metrics", overflow="fold")
     for row in rows:
         status = row["status"]
-        project = (row["project"],) if several_projects else ()
-        metrics = "  ".join(f"{key} {_number(value)}" for key, value in row["metrics"].items())
+        project = (one_line(row["project"]),) if several_projects else ()
+        metrics = [f"{one_line(key)} {number(value)}" for key, value in row["metrics"].items()]
+        more = [f"+{len(metrics) - _METRICS} more"] if len(metrics) > _METRICS else []
         table.add_row(
             str(row["id"]),
-            row["name"] or "",
+            one_line(row["name"] or ""),
             *project,
-            Text(status, style=_STYLES.get(status, "yellow")),
-            f"{row['started']:%Y-%m-%d %H:%M:%S}",
-            metrics,
+            Text(*_status(status)),
+            f"{row['started'].astimezone():%Y-%m-%d %H:%M:%S}",
+            "  ".join([*metrics[:_METRICS], *more]),
         )
-    _console().print(table if rows else "no runs")
+    console().print(table if rows else "no runs")
 
 
 def run_details(records: RunRecords) -> dict[str, Any]:
     """Everything that `show` knows of a run, as plain data."""
     series: dict[str, list[Any]] = {}
     for point in records.metrics:
-        series.setdefault(point.key, []).append([point.step, _json_number(point.value)])
+        series.setdefault(point.key, []).append([point.step, json_number(point.value)])
     traced: dict[str, int] = {}
     for call in records.calls:
         if call.kind == "call":
@@ -111,7 +119,7 @@ def run_details(records: RunRecords) -> dict[str, Any]:
         "structural_hash": records.structural_hash,
         "value_hash": records.value_hash,
         "config": {
-            key: {"value": entry["value"], "history": entry["history"]}
+            key: {"value": entry.get("value"), "history": entry.get("history") or []}
             for key, entry in present(records.config).items()
         },
         "metrics": series,
@@ -126,24 +134,44 @@ def run_details(records: RunRecords) -> dict[str, Any]:
 
 def print_run(records: RunRecords) -> None:
     """Print one run."""
-    console = _console()
-    title = f"run {records.id}" + (f" ({records.name})" if records.name else "")
-    console.print(Text.assemble((title, "bold"), f"  project {records.project}, {records.status}"))
-    ended = f", ended {records.end_time:%H:%M:%S}" if records.end_time else ""
-    by = f" by {records.user}" if records.user else ""
-    console.print(f"started {records.start_time:%Y-%m-%d %H:%M:%S}{by}{ended}")
-    console.print(f"command {' '.join(records.command)}")
+    out = console()
+    title = f"run {records.id}" + (f" ({one_line(records.name)})" if records.name else "")
+    out.print(
+        Text.assemble(
+            (title, "bold"), f"  project {one_line(records.project)}, ", _status(records.status)
+        )
+    )
+    ended = f", ended {records.end_time.astimezone():%H:%M:%S}" if records.end_time else ""
+    by = f" by {one_line(records.user)}" if records.user else ""
+    out.print(f"started {records.start_time.astimezone():%Y-%m-%d %H:%M:%S}{by}{ended}")
+    out.print(f"command {one_line(' '.join(records.command))}", soft_wrap=True)
     if records.git_commit:
         dirty = ", with uncommitted changes" if records.git_dirty else ""
-        console.print(f"commit  {records.git_commit[:12]}{dirty}")
+        out.print(f"commit  {records.git_commit[:12]}{dirty}")
+    for label, text in (("tags", ", ".join(records.tags)), ("notes", records.notes)):
+        if text:
+            out.print(f"{label:<8}{one_line(text)}", soft_wrap=True)
     if records.error:
-        console.print(records.error.strip(), style="red")
-    console.print(_config_table(records))
+        out.print(printable(records.error.strip()), style="red", soft_wrap=True)
     details = run_details(records)
-    console.print(_metric_table(details["metrics"]))
-    console.print(_code_table(records, details["calls"]))
+    tables = (
+        _config_table(records),
+        _metric_table(details["metrics"]),
+        _code_table(records, details["calls"]),
+    )
+    for table in tables:
+        if table.row_count:
+            out.print()
+            out.print(table)
+    if records.inputs:
+        out.print()
     for file in records.inputs:
-        console.print(f"read {file.path}  BLAKE3 {(file.digest or 'unknown')[:16]}")
+        digest = (file.digest or "unknown")[:16]
+        out.print(f"read {one_line(file.path)}  BLAKE3 {digest}", soft_wrap=True)
+
+
+def _status(status: str) -> tuple[str, str]:
+    return status, _STYLES.get(status, "yellow")
 
 
 def history_details(run_id: int, config: dict[str, dict[str, Any]], key: str) -> dict[str, Any]:
@@ -172,49 +200,51 @@ def print_history(run_id: int, config: dict[str, dict[str, Any]], key: str) -> N
     Raises:
         UnknownKeyError: the run's config has no such key.
     """
-    console = _console()
+    out = console()
     for name, entry in key_or_below(run_id, config, key).items():
-        first, *rest = key_text(name, entry).splitlines()
-        console.print(first, style="bold", soft_wrap=True)
+        first, *rest = printable(key_text(name, entry)).splitlines()
+        out.print(first, style="bold", soft_wrap=True)
         for line in rest:
             lost = line.startswith("  over")
-            console.print(line, style="dim" if lost else "cyan", soft_wrap=True)
+            out.print(line, style="dim" if lost else "cyan", soft_wrap=True)
 
 
 def _config_table(records: RunRecords) -> Table:
-    table = Table(box=None, header_style="bold")
-    for title in ("config", "value", "set by"):
-        table.add_column(title)
+    table = _table("config", "value", "set by")
     for key, entry in present(records.config).items():
         history = writes(entry)
-        table.add_row(key, repr(entry["value"]), str(history[-1].origin) if history else "")
+        value = "(secret)" if entry.get("secret") else repr(entry.get("value"))
+        origin = Text(one_line(history[-1].origin), style="dim") if history else ""
+        table.add_row(one_line(key), one_line(value), origin)
     return table
 
 
 def _metric_table(series: dict[str, list[Any]]) -> Table:
-    table = Table(box=None, header_style="bold")
-    for title in ("metric", "points", "first", "last"):
-        table.add_column(title, justify="left" if title == "metric" else "right")
+    table = _table("metric", "points", "first", "last")
+    for column in table.columns[1:]:
+        column.justify = "right"
     for key, points in series.items():
         first, last = points[0][1], points[-1][1]
-        table.add_row(key, str(len(points)), _number(first), _number(last))
+        table.add_row(one_line(key), str(len(points)), number(first), number(last))
     return table
 
 
 def _code_table(records: RunRecords, calls: dict[str, int]) -> Table:
-    table = Table(box=None, header_style="bold")
-    for title in ("code", "role", "logic", "deep", "recorded calls"):
-        table.add_column(title, justify="right" if title == "recorded calls" else "left")
+    table = _table("code", "role", "logic", "deep", "recorded calls")
     for code in records.codes:
         count = str(calls.get(code.trace_id, 0)) if code.role == "runtime" else ""
-        table.add_row(code.trace_id, code.role, code.logic[:12], code.deep[:12], count)
+        fingerprints = (code.logic[:12], code.deep[:12])
+        table.add_row(one_line(code.trace_id), code.role, *fingerprints, count)
     return table
 
 
-def _number(value: Any) -> str:
+def _table(*titles: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
+
+def number(value: Any) -> str:
+    """A value of a metric in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _console() -> Console:
-    # Names are printed as they are: none of them is markup.
-    return Console(highlight=False, markup=False, emoji=False)

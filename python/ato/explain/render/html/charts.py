@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pygal
 
@@ -36,6 +36,26 @@ class Curves:
     def drawable(self) -> bool:
         """Whether either run has two finite values, without which there is no curve."""
         return any(sum(math.isfinite(value) for _, value in side) > 1 for side in (self.a, self.b))
+
+
+def curves(
+    metric: str, a: Sequence[MetricPoint], b: Sequence[MetricPoint], parted: float | None
+) -> Curves:
+    """Arrange the points of one metric; `parted` is the position in run A of the divergence."""
+    after = [] if parted is None else [point for point in a if point.position > parted]
+    names = (("A", a), ("B", b))
+    return Curves(
+        metric,
+        a=tuple((_step(point), point.value) for point in a),
+        b=tuple((_step(point), point.value) for point in b),
+        parted=_step(after[0]) if after else None,
+        not_numbers=tuple(text for name, side in names if (text := _not_finite(name, side))),
+    )
+
+
+def drawable(self) -> bool:
+    """Whether either run has two finite values, without which there is no curve."""
+    return any(sum(math.isfinite(value) for _, value in side) > 1 for side in (self.a, self.b))
 
 
 def curves(
@@ -117,7 +137,7 @@ def _short(value: float | Sequence[float]) -> str:
     return f"{value:.4g}" if isinstance(value, (int, float)) else ""
 
 
-def _cleaned(svg: ElementTree.Element, found: Curves) -> str:
+def _cleaned(svg: ET.Element, found: Curves) -> str:
     """Without styles and what needs a script; with a name for readers that see no pictures."""
     for parent in svg.iter():
         for child in list(parent):
@@ -136,4 +156,4 @@ def _cleaned(svg: ElementTree.Element, found: Curves) -> str:
                 element.set("class", f"series {side}")
     svg.set("role", "img")
     svg.set("aria-label", f"{found.metric}, both runs")
-    return ElementTree.tostring(svg, encoding="unicode", short_empty_elements=False)
+    return ET.tostring(svg, encoding="unicode", short_empty_elements=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from rich.text import Text
 
@@ -111,7 +111,7 @@ def _environment() -> Environment:
     )
 
 
-def _template(name: str) -> Any:
+def _template(name: str) -> Template:
     return _environment().get_template(name)
 
 
@@ -196,7 +196,9 @@ def _history(key: str, entry: dict[str, Any] | None) -> str | None:
 
 def _code_blocks(answer: Explanation, comparison: Comparison) -> list[_CodeBlock]:
     changes = comparison.changes
-    units = {change.subject: key for key, change in (*changes.code.items(), *changes.cosmetic.items())}
+    units = {
+        change.subject: key for key, change in (*changes.code.items(), *changes.cosmetic.items())
+    }
     blocks = []
     for judged in _judged(answer, (*changes.code.values(), *changes.cosmetic.values())):
         key = units[judged.change.subject]
@@ -205,8 +207,8 @@ def _code_blocks(answer: Explanation, comparison: Comparison) -> list[_CodeBlock
             rows = side_by_side(f"{left.name} = {left.value}", f"{right.name} = {right.value}")
         else:
             rows = side_by_side(left.text, right.text, first_a=left.line, first_b=right.line)
-        places = (f"{unit.file}:{unit.line}" for unit in (left, right))
-        blocks.append(_CodeBlock(judged, right.kind, *places, rows=rows))
+        place_a, place_b = (f"{unit.file}:{unit.line}" for unit in (left, right))
+        blocks.append(_CodeBlock(judged, right.kind, place_a, place_b, rows))
     return blocks
 
 
