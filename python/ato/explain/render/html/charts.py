@@ -53,26 +53,6 @@ def curves(
     )
 
 
-def drawable(self) -> bool:
-    """Whether either run has two finite values, without which there is no curve."""
-    return any(sum(math.isfinite(value) for _, value in side) > 1 for side in (self.a, self.b))
-
-
-def curves(
-    metric: str, a: Sequence[MetricPoint], b: Sequence[MetricPoint], parted: float | None
-) -> Curves:
-    """Arrange the points of one metric; `parted` is the position in run A of the divergence."""
-    after = [] if parted is None else [point for point in a if point.position > parted]
-    return Curves(
-        metric,
-        *(tuple((_step(point), point.value) for point in side) for side in (a, b)),
-        parted=_step(after[0]) if after else None,
-        not_numbers=tuple(
-            text for name, side in (("A", a), ("B", b)) if (text := _not_finite(name, side))
-        ),
-    )
-
-
 def draw(found: Curves, *, width: int, height: int) -> str:
     """Draw the curves; colours are left to the style sheet (`.series-a`, `.series-b`, `.parted`)."""
     chart = pygal.XY(
