@@ -5,11 +5,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ato.db_routers.sql.calls import calls_of
 from ato.events import CallRecord
-from ato.explain.align import Pair, align
+from ato.explain import align as alignment
+from ato.explain.align import Pair
 
 NAMES = st.lists(st.sampled_from(["load", "step", "evaluate"]), max_size=30)
 KNOWN = {("call", name) for name in ("load", "step", "evaluate", "outer")}
+
+
+def align(a: list[CallRecord], b: list[CallRecord], known: set[tuple[str, str]]) -> Pair:
+    """Pair the calls of two runs that are in memory."""
+    return alignment.align(calls_of(a), calls_of(b), known).top
 
 
 def flat_run(names: list[str]) -> list[CallRecord]:

@@ -105,7 +105,6 @@ def _divergence(comparison: Comparison, symptoms: list[str]) -> Divergence | Non
     by_metric = split.metric is not None
     sequence = int(min(split.until_a, split.until_b)) if by_metric else record.sequence
     difference = split.difference
-    error = None if difference.distance is None else 0.0
     return Divergence(
         record.trace_id,
         record.index,
@@ -113,7 +112,7 @@ def _divergence(comparison: Comparison, symptoms: list[str]) -> Divergence | Non
         difference.path,
         difference.kind,
         difference.distance,
-        error,
+        difference.error,
         tuple(symptoms),
     )
 
@@ -150,12 +149,12 @@ def _unwatched(comparison: Comparison) -> Iterator[str]:
     for path in comparison.changes.undigested:
         yield f"the content of {path}: it was not digested, and its mtime differs"
     gaps = {gap for run in runs for root in run.graph.roots for gap in root.gaps}
-    gaps |= {f"{call.trace_id}: {gap}" for run in runs for call in run.calls for gap in call.gaps}
+    gaps |= {f"{form.trace_id}: {gap}" for run in runs for form in run.forms for gap in form.gaps}
     yield from sorted(gaps)
     for key in sorted(
         {key for run in runs for key, entry in run.config.items() if entry.get("gap")}
     ):
         yield f"config {key}: its value has no fingerprint"
-    for name in sorted({name for run in runs for call in run.calls for name in call.skipped}):
+    for name in sorted({name for run in runs for form in run.forms for name in form.skipped}):
         yield f"calls of {name} that its schedule skips"
     yield "files that are opened without Python (HDF5, databases, other processes)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from ato.explain.align import Pair
+from ato.db_routers.sql.calls import Form
 from ato.explain.comparison import Comparison
 from ato.explain.explanation import Change, Finding
 from ato.explain.graph import Key, Root
@@ -27,7 +27,7 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
         if sources:
             yield Finding(change, "ruled_out", reason=f"follows from {', '.join(sources)}")
         else:
-            acting = [comparison.top] if key in changes.unwatched else actors.acting_by(key)
+            acting = [False] if key in changes.unwatched else actors.acting_by(key)
             yield _judged(comparison, change, acting, "read by no call")
     causes = causes | changes.as_config.keys()
     for unit, change in changes.code.items():
@@ -45,40 +45,37 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
             yield _judged(comparison, change, actors.importing(name), "reached by no traced call")
     for name, change in changes.machine.items():
         if ("environment", name) not in causes:
-            yield _judged(comparison, change, [comparison.top], "")
+            yield _judged(comparison, change, [False], "")
     for change in changes.cosmetic.values():
         renamed = "renamed; " if change.kind == "rename" else ""
         yield Finding(change, "cosmetic", reason=f"{renamed}the logic is the same")
 
 
-def _judged(comparison: Comparison, change: Change, actors: list[Pair], unseen: str) -> Finding:
-    """Judge a change that is no cause by the calls that it could have acted in."""
+def _judged(comparison: Comparison, change: Change, actors: list[bool], unseen: str) -> Finding:
+    """Judge a change that is no cause by whether the calls that it could have acted in were over."""
     if not actors:
         return Finding(change, "ruled_out", reason=unseen)
     if comparison.split is None:
         return Finding(change, "ruled_out", reason="no output and no metric differs")
-    order = comparison.split.order
-    # A traced call that both runs have and that was over by then had equal outputs.
-    if all(p.any.kind == "call" and p.a and p.b and p.order < order for p in actors):
+    if all(actors):
         return Finding(change, "ruled_out", reason=_BEFORE)
     return Finding(change, "later", reason=_AFTER)
 
 
 class _Actors:
-    """Which calls each recorded thing could have acted in, in either run."""
+    """In which calls each recorded thing could have acted: for each kind of them, whether they were
+    over when the runs parted, with equal outputs."""
 
     def __init__(self, comparison: Comparison) -> None:
         self._comparison = comparison
-        self._pairs = list(comparison.top.walk())
-        self._reads: dict[str, list[Pair]] = {}
-        self._kinds: dict[tuple[str, str], list[Pair]] = {}
-        for pair in self._pairs:
-            keys = {read.key for record in (pair.a, pair.b) if record for read in record.reads}
-            for key in keys:
-                self._reads.setdefault(key, []).append(pair)
-            self._kinds.setdefault((pair.any.kind, pair.any.trace_id), []).append(pair)
+        self._reads: dict[str, list[bool]] = {}
+        self._kinds: dict[tuple[str, str], list[tuple[Run, Form, bool]]] = {}
+        for run, form, before in comparison.acting:
+            for key in {key for key, _digest, _offset in form.reads}:
+                self._reads.setdefault(key, []).append(before)
+            self._kinds.setdefault((form.kind, form.trace_id), []).append((run, form, before))
 
-    def reading(self, key: str) -> list[Pair]:
+    def reading(self, key: str) -> list[bool]:
         """The calls that read a key, or looked for a section that only one of the runs has."""
         found = self._reads.get(key, [])
         for end in (index for index, character in enumerate(key) if character == "."):
@@ -86,7 +83,7 @@ class _Actors:
                 found = found + self._reads.get(key[:end], [])
         return found
 
-    def acting_by(self, key: str) -> list[Pair]:
+    def acting_by(self, key: str) -> list[bool]:
         """The calls that read a key, or reach the code or open the file that is its origin."""
         changes = self._comparison.changes
         found = self.reading(key)
@@ -97,36 +94,31 @@ class _Actors:
                 found = found + self.opening(subject)
             else:
                 units = (unit for unit, c in changes.code.items() if c.subject == subject)
-                found = [*found, *(pair for unit in units for pair in self.reaching(unit))]
+                found = [*found, *(each for unit in units for each in self.reaching(unit))]
         return found
 
-    def opening(self, path: str) -> list[Pair]:
+    def opening(self, path: str) -> list[bool]:
         idents_a = {f.ident for f in self._comparison.a.inputs if f.path == path}
         idents_b = {f.ident for f in self._comparison.b.inputs if f.path == path}
-        return [
-            pair
-            for pair in self._pairs
-            if (pair.a is not None and pair.a.ident in idents_a)
-            or (pair.b is not None and pair.b.ident in idents_b)
-        ]
+        return self._comparison.were_over(idents_a, idents_b)
 
-    def reaching(self, unit: Key) -> list[Pair]:
+    def reaching(self, unit: Key) -> list[bool]:
         return self._of_kinds(unit in reach for reach in self._closures)
 
-    def importing(self, distribution: str) -> list[Pair]:
+    def importing(self, distribution: str) -> list[bool]:
         return self._of_kinds(distribution in names for names in self._imports)
 
-    def _of_kinds(self, chosen: Iterable[bool]) -> list[Pair]:
+    def _of_kinds(self, chosen: Iterable[bool]) -> list[bool]:
         """The calls of the kinds that are chosen, in the order of `_kinds`."""
         kinds = zip(self._kinds.values(), chosen, strict=True)
-        return [pair for pairs, hit in kinds if hit for pair in pairs]
+        return [before for found, hit in kinds if hit for _run, _form, before in found]
 
     @cached_property
     def _closures(self) -> list[set[Key]]:
         """For each kind of call, the units its own part reaches in either run."""
         return [
-            {key for run, roots in self._roots(pairs) for key in run.graph.reach(roots, set())}
-            for pairs in self._kinds.values()
+            {key for run, roots in self._roots(found) for key in run.graph.reach(roots, set())}
+            for found in self._kinds.values()
         ]
 
     @cached_property
@@ -134,19 +126,17 @@ class _Actors:
         return [
             {
                 name
-                for run, roots in self._roots(pairs)
+                for run, roots in self._roots(found)
                 for name in self._comparison.distributions(run, roots)
             }
-            for pairs in self._kinds.values()
+            for found in self._kinds.values()
         ]
 
-    def _roots(self, pairs: list[Pair]) -> Iterator[tuple[Run, list[Root]]]:
-        comparison = self._comparison
-        for run, records in (
-            (comparison.a, [pair.a for pair in pairs if pair.a is not None]),
-            (comparison.b, [pair.b for pair in pairs if pair.b is not None]),
-        ):
-            # Calls of one function differ in code only by what was passed in.
-            distinct = {(record.code, tuple(record.passed)): record for record in records}
-            for record in distinct.values():
-                yield run, run.graph.roots_of(record)
+    def _roots(self, found: list[tuple[Run, Form, bool]]) -> Iterator[tuple[Run, list[Root]]]:
+        # Calls of one function differ in code only by what was passed in.
+        distinct = {
+            (run.label.id, form.code, tuple(form.passed)): (run, form)
+            for run, form, _before in found
+        }
+        for run, form in distinct.values():
+            yield run, run.graph.roots_of(form)

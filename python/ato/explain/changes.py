@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ato.code import kind_of_change, renamed_units
+from ato.db_routers.sql.calls import Form
 from ato.db_routers.sql.reading import Unit, writes
-from ato.events import CallRecord
 from ato.explain.entropy import is_volatile
 from ato.explain.explanation import Change
 from ato.explain.graph import Key, changed
@@ -95,8 +95,12 @@ def _first_states(run: Run) -> dict[str, str]:
     """The state of each generator when the run began; of one that was made later (NumPy makes its
     own when it is first needed), the first that was seen."""
     states = dict(run.start)
-    for call in run.calls:
-        for name, draw in call.random.items():
+    # Of each generator the first call that has it is one of the first of their form.
+    calls = run.calls
+    for form, row in sorted(calls.first_rows.items(), key=lambda each: each[1]):
+        if states.keys() >= set(calls.forms[form].draws):
+            continue
+        for name, draw in calls[row].random.items():
             states.setdefault(name, draw.before or draw.after)
     return states
 
@@ -110,7 +114,7 @@ def _compare_config(a: Run, b: Run, changes: Changes) -> None:
             )
     # A key that is set in code after the run opened shows only where it is read.
     # So does one of a scope whose config the logger was not given.
-    reads_a, reads_b = _reads(a.calls), _reads(b.calls)
+    reads_a, reads_b = _reads(a.forms), _reads(b.forms)
     for key in sorted(reads_a.keys() & reads_b.keys()):
         if key not in changes.config and reads_a[key] != reads_b[key]:
             changes.config[key] = Change("config", key, "value")
@@ -128,12 +132,12 @@ def _watched(run: Run, key: str) -> bool:
     return entry is None or (bool(run.scopes) and bool(entry["history"]))
 
 
-def _reads(calls: Iterable[CallRecord]) -> dict[str, set[str]]:
+def _reads(forms: Iterable[Form]) -> dict[str, set[str]]:
     """The values under which each key was read, by fingerprint."""
     found: dict[str, set[str]] = {}
-    for call in calls:
-        for read in call.reads:
-            found.setdefault(read.key, set()).add(read.fingerprint)
+    for form in forms:
+        for key, digest, _offset in form.reads:
+            found.setdefault(key, set()).add(digest)
     return found
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
+from ato.db_routers.sql.calls import Call, Form
 from ato.environment import reached
-from ato.events import CallRecord
 from ato.explain import entropy
-from ato.explain.align import Pair, align
+from ato.explain.align import Alignment, Pair, align
 from ato.explain.changes import Changes, find_changes
 from ato.explain.defaults import tell_edited_defaults
 from ato.explain.divergence import Split, first_split
 from ato.explain.graph import Key, Root
 from ato.explain.load import InputFile, Run
+from ato.trace.executed import FIRST_CALLS
 
 __all__ = ["Comparison", "Side"]
 
@@ -28,7 +29,7 @@ class Side:
     """One run's part of what is judged: its records, and up to which position they count."""
 
     run: Run
-    records: list[CallRecord]
+    records: list[Call]
     until: float
 
     def reads(self) -> dict[str, list[str]]:
@@ -48,7 +49,8 @@ class Side:
     def roots(self) -> list[Root]:
         """The functions that ran, and what was passed into them."""
         graph = self.run.graph
-        found = [root for record in self.records for root in graph.roots_of(record)]
+        forms = dict.fromkeys(record.form for record in self.records)
+        found = [root for form in forms for root in graph.roots_of(form)]
         return list({id(root): root for root in found}.values())
 
     def skipped(self) -> set[str]:
@@ -68,29 +70,72 @@ class Comparison:
         self.clocked: set[str] = entropy.clocked(
             unit.text for run in (a, b) for units in run.graph.units.values() for unit in units
         )
-        calls_a, calls_b = ([self._steady(call) for call in run.calls] for run in (a, b))
-        self.top: Pair = align(calls_a, calls_b, self._known())
+        known = self._known()
+        self.alignments: list[tuple[Alignment, Split | None]] = []
+        for rank in sorted(a.ranks.keys() & b.ranks.keys()):
+            calls_a, calls_b = (run.ranks[rank] for run in (a, b))
+            if self.clocked:
+                calls_a, calls_b = (c.without(self._from_clock) for c in (calls_a, calls_b))
+            alignment = align(calls_a, calls_b, known)
+            self.alignments.append((alignment, first_split(alignment, a, b, rank)))
+        # Ranks do the same in step: the one that parts first speaks for them.
+        alignment, self.split = min(
+            self.alignments, key=lambda each: _END if each[1] is None else each[1].order
+        )
+        self.top: Pair = alignment.top
         self._texts: dict[Pair, str] = {}
-        self.split: Split | None = first_split(self.top, a, b)
 
     @cached_property
     def traced(self) -> bool:
         """Whether any call was recorded at run time that both runs could have recorded."""
-        return any(pair.any.kind in ("call", "value") for pair in self.top.walk())
-
-    def may_have_run(self, run: Run, key: Key, *until: float) -> bool:
-        """Whether a unit of code may have run before the earliest of some positions."""
-        if not run.ran_completely or not self._in_one_process:
-            return True
-        if any(unit.kind != "function" for unit in run.graph.units.get(key, ())):
-            return True  # a class or a value acts without being called
-        return run.ran.get(key, _END) <= min(until)
+        return any(form.kind in ("call", "value") for _run, form, _before in self.acting)
 
     @cached_property
-    def _in_one_process(self) -> bool:
-        """Whether no code of either run visibly starts other processes, whose calls nobody sees."""
+    def acting(self) -> list[tuple[Run, Form, bool]]:
+        """What the calls that take part have in common, and whether all of them were traced, are in
+        both runs and were over when the runs parted, so that their outputs were equal."""
+        found = []
+        for alignment, split in self.alignments:
+            order = _END if split is None else split.order
+            for run, calls, latest in zip(
+                (self.a, self.b), (alignment.a, alignment.b), alignment.latest(), strict=True
+            ):
+                found += [(run, calls.forms[n], last < order) for n, last in latest.items()]
+        return found
+
+    def were_over(self, idents_a: set[int], idents_b: set[int]) -> list[bool]:
+        """The same of single calls of rank 0, by their idents in either run."""
+        alignment, split = self.alignments[0]
+        order = _END if split is None else split.order
+        pairs = {alignment.at(ident): None for ident in sorted(idents_a)}
+        pairs.update({alignment.at(ident, second=True): None for ident in sorted(idents_b)})
+        return [
+            p.any.kind == "call" and p.a is not None and p.b is not None and p.order < order
+            for p in pairs
+        ]
+
+    def may_have_run(self, side: Side, key: Key) -> bool:
+        """Whether a unit of code may have run in these calls: not where all that ran in them is known,
+        and it is not among it. What ran before the run opened is not known, so that of `@scope`
+        functions and of the run itself nothing is ruled out."""
+        run = side.run
+        functions = [unit.kind == "function" for unit in run.graph.units.get(key, ())]
+        # A class or a value acts without being called; a lambda shares its name with others.
+        if not run.ran_watched or not self._in_one_thread or not all(functions) or "<lambda>" in key[1]:
+            return True
+        for record in side.records:
+            if record.kind != "call" or not (run.ran_completely or record.index < FIRST_CALLS):
+                return True
+            seen = any(root.key in run.ran for root in run.graph.roots_of(record))
+            if not seen or run.ran.get(key, _END) <= record.sequence:
+                return True
+        return False
+
+    @cached_property
+    def _in_one_thread(self) -> bool:
+        """Whether no code of either run visibly starts threads or processes, where nobody looks."""
         units = (u for run in (self.a, self.b) for units in run.graph.units.values() for u in units)
-        return not any(entropy.leaves_the_process(unit.text) for unit in units)
+        return not any(entropy.leaves_the_thread(unit.text) for unit in units)
 
     def _known(self) -> set[tuple[str, str]]:
         """The calls that both runs could have recorded; the others are instrumentation."""
@@ -98,21 +143,10 @@ class Comparison:
         # One that was running when its process died has no record; its code is known all the same.
         both |= {("scope", name) for name in self.a.scopes & self.b.scopes}
         values_a, values_b = (
-            {call.trace_id for call in run.calls if call.kind == "value"}
+            {form.trace_id for form in run.forms if form.kind == "value"}
             for run in (self.a, self.b)
         )
         return both | {("value", name) for name in values_a & values_b}
-
-    def _steady(self, call: CallRecord) -> CallRecord:
-        """The record without the leaves that are set from the clock."""
-        if not self.clocked:
-            return call
-        leaves = (call.inputs, call.mutated, call.output)
-        inputs, mutated, output = (
-            {path: leaf for path, leaf in part.items() if not self._from_clock(path)}
-            for part in leaves
-        )
-        return replace(call, inputs=inputs, mutated=mutated, output=output)
 
     def _from_clock(self, path: str) -> bool:
         return not self.clocked.isdisjoint(_ATTRIBUTE.findall(path))
@@ -125,8 +159,8 @@ class Comparison:
         That is its own record and those of the `@scope` functions in it, which have no output of
         their own; traced calls inside it are judged by themselves.
         """
-        records_a: list[CallRecord] = []
-        records_b: list[CallRecord] = []
+        records_a: list[Call] = []
+        records_b: list[Call] = []
         stack = [pair]
         while stack:
             step = stack.pop()
@@ -134,7 +168,7 @@ class Comparison:
                 records_a.append(step.a)
             if step.b is not None:
                 records_b.append(step.b)
-            stack += [child for child in step.children if child.any.kind == "scope"]
+            stack += step.scopes
         return Side(self.a, records_a, until_a), Side(self.b, records_b, until_b)
 
     def distributions(self, run: Run, roots: list[Root]) -> set[str]:

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ato.events import CallRecord, Leaf
-from ato.explain.align import Pair
+from ato.db_routers.sql.calls import Call
+from ato.events import Leaf
+from ato.exceptions import AtoError
+from ato.explain.align import Alignment, Missing, Pair
 from ato.explain.load import MetricPoint, Run
 
 __all__ = ["Difference", "Split", "advanced", "differing_inputs", "first_split", "pair_difference"]
@@ -18,11 +20,15 @@ _END = math.inf
 
 @dataclass(frozen=True)
 class Difference:
-    """How two values differ: `kind` as in the JSON answer, the leaf, and |a − b| / |a|."""
+    """How two values differ: `kind` as in the JSON answer, the leaf, and |a − b| / |a|.
+
+    `error` is the standard error of `distance`: that of an estimate from sketches, 0 for scalars.
+    """
 
     kind: str
     path: str | None = None
     distance: float | None = None
+    error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,13 +48,15 @@ class Split:
     metric: str | None = None
 
 
-def first_split(top: Pair, a: Run, b: Run) -> Split | None:
+def first_split(alignment: Alignment, a: Run, b: Run, rank: int = 0) -> Split | None:
     """Find the first divergence in completion order; `None` if nothing that was watched differs."""
-    splits = list(_call_splits(top))
-    differing = any(split.difference.kind != "missing" for split in splits)
-    splits += _metric_splits(top, a, b, values=not differing)
+    differing = next(_call_splits(alignment), None)
+    splits = [] if differing is None else [differing]
+    splits += [_missing_split(missing) for missing in alignment.missing]
+    if rank == 0:
+        splits += _metric_splits(alignment, a, b, values=differing is None)
     if not splits and (a.label.status, a.label.error) != (b.label.status, b.label.error):
-        return Split(Difference("outcome"), _END, top, _END, _END)
+        return Split(Difference("outcome"), _END, alignment.top, _END, _END)
     return min(splits, key=lambda split: split.order, default=None)
 
 
@@ -74,26 +82,30 @@ def advanced(pair: Pair) -> Iterator[tuple[str, bool, bool]]:
             )
 
 
-def _call_splits(top: Pair) -> Iterator[Split]:
-    for parent in top.walk():
-        missing = False
-        for place, pair in enumerate(parent.children):
-            if pair.a is not None and pair.b is not None:
-                split = _split_of(pair, parent)
-            elif missing or parent.a is None or parent.b is None:
-                continue  # one missing call says all: what follows it stands elsewhere
-            else:
-                missing = True
-                until = _missing_at(pair, parent.children[place + 1 :])
-                split = Split(Difference("missing"), pair.order, parent, *until, pair)
-            if split is not None:
-                yield split
+def _call_splits(alignment: Alignment) -> Iterator[Split]:
+    for rows in alignment.differing():
+        pair = alignment.pair(*rows)
+        parent = pair.parent
+        assert parent is not None
+        split = _split_of(pair, parent)
+        if split is not None:
+            yield split
+
+
+def _missing_split(missing: Missing) -> Split:
+    # One missing call says all: what follows it stands elsewhere.
+    pair = missing.pair
+    assert pair.parent is not None
+    until = missing.until_a, missing.until_b
+    return Split(Difference("missing"), missing.order, pair.parent, *until, pair)
 
 
 def pair_difference(pair: Pair) -> Difference | None:
     """How a call that both runs have differs: its outcome, output, mutated inputs, random draws."""
     assert pair.a is not None
     assert pair.b is not None
+    if pair.a.effect == pair.b.effect:
+        return None
     return _difference(pair.a, pair.b) or _draw_difference(pair)
 
 
@@ -109,19 +121,7 @@ def _split_of(pair: Pair, parent: Pair) -> Split | None:
     return Split(difference, pair.order, parent, pair.a.started, pair.b.started, pair)
 
 
-def _missing_at(pair: Pair, after: list[Pair]) -> tuple[float, float]:
-    """The positions at which a call that only one run has would stand in each of them."""
-    begun = float(pair.any.started)
-    other = _END
-    for sibling in after:
-        record = sibling.b if pair.a is not None else sibling.a
-        if record is not None:
-            other = record.started
-            break
-    return (begun, other) if pair.a is not None else (other, begun)
-
-
-def _difference(a: CallRecord, b: CallRecord) -> Difference | None:
+def _difference(a: Call, b: Call) -> Difference | None:
     if (a.outcome, a.error) != (b.outcome, b.error):
         return Difference("outcome")
     for path in _differing_leaves(a.output, b.output):
@@ -156,11 +156,10 @@ def _leaf_difference(path: str, left: Leaf | None, right: Leaf | None) -> Differ
         return Difference("shape", path)
     if left.dtype != right.dtype or left.type != right.type:
         return Difference("dtype", path)
-    if _nans(left) != _nans(right):
-        return Difference("nan", path)
     if left.order_free is not None and left.order_free == right.order_free:
-        return Difference("order", path)
-    return Difference("values", path, _relative_distance(left, right))
+        return Difference("order", path, *_relative_distance(left, right))
+    kind = "values" if _nans(left) == _nans(right) else "nan"
+    return Difference(kind, path, *_relative_distance(left, right))
 
 
 def _nans(leaf: Leaf) -> float:
@@ -169,17 +168,29 @@ def _nans(leaf: Leaf) -> float:
     return float(leaf.text == "nan")
 
 
-def _relative_distance(left: Leaf, right: Leaf) -> float | None:
-    """|a − b| / |a| of two scalars, from their text; of arrays nothing is known here."""
+def _relative_distance(left: Leaf, right: Leaf) -> tuple[float | None, float | None]:
+    """|a − b| / |a| and its standard error: of scalars from their text, of arrays from their sketches."""
+    if left.sketch is not None and right.sketch is not None:
+        return _sketched_distance(left.sketch, right.sketch)
     if left.type not in _NUMBERS or left.text is None or right.text is None:
-        return None
+        return None, None
     try:
-        a, b = float(left.text), float(right.text)
+        ratio = _ratio(float(left.text), float(right.text))
     except ValueError:
-        return None
-    distance = abs(a - b)
-    ratio = distance / abs(a) if a else _END
-    return ratio if math.isfinite(ratio) else None
+        return None, None
+    return ratio, None if ratio is None else 0.0
+
+
+def _sketched_distance(left: str, right: str) -> tuple[float | None, float | None]:
+    from ato.fingerprints import Sketch, relative_distance  # only where two arrays differ
+
+    try:
+        distance, error = relative_distance(Sketch.from_text(left), Sketch.from_text(right))
+    except AtoError:
+        return None, None  # of a run that was recorded otherwise
+    if not (math.isfinite(distance) and math.isfinite(error)):
+        return None, None
+    return distance, error
 
 
 # The types, of Python and NumPy, whose text is the number.
@@ -189,29 +200,31 @@ _NUMBERS = frozenset(
 )
 
 
-def _metric_splits(top: Pair, a: Run, b: Run, *, values: bool) -> Iterator[Split]:
+def _metric_splits(alignment: Alignment, a: Run, b: Run, *, values: bool) -> Iterator[Split]:
     """Metric points that only one run has and, if no call differs, points whose values differ."""
-    pairs = {pair.a.ident: pair for pair in top.walk() if pair.a is not None}
-    others = {pair.b.ident: pair for pair in top.walk() if pair.b is not None}
     points_a, points_b = _by_key(a.metrics), _by_key(b.metrics)
     for key in [*points_a, *(key for key in points_b if key not in points_a)]:
         left, right = points_a.get(key, []), points_b.get(key, [])
         for one, two in zip(left, right, strict=False):
             if values and not _same(one.value, two.value):
-                difference = Difference("values", key, _ratio(one.value, two.value))
-                yield _metric_split(difference, one, two, pairs.get(one.ident, top))
+                difference = _metric_difference(key, one.value, two.value)
+                yield _metric_split(difference, one, two, alignment.at(one.ident))
                 break
         common = min(len(left), len(right))
         if len(left) > common:
             extra = left[common]
-            yield _metric_split(
-                Difference("missing", key), extra, None, pairs.get(extra.ident, top)
-            )
+            yield _metric_split(Difference("missing", key), extra, None, alignment.at(extra.ident))
         elif len(right) > common:
             extra = right[common]
             yield _metric_split(
-                Difference("missing", key), None, extra, others.get(extra.ident, top)
+                Difference("missing", key), None, extra, alignment.at(extra.ident, second=True)
             )
+
+
+def _metric_difference(key: str, a: float, b: float) -> Difference:
+    ratio = _ratio(a, b)
+    kind = "nan" if math.isnan(a) != math.isnan(b) else "values"
+    return Difference(kind, key, ratio, None if ratio is None else 0.0)
 
 
 def _metric_split(

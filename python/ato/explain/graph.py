@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ato.db_routers.sql.calls import Call, Form
 from ato.db_routers.sql.reading import Unit
-from ato.events import CallRecord
 
 __all__ = ["CodeGraph", "Key", "Root", "changed"]
 
@@ -70,7 +70,7 @@ class CodeGraph:
                 found.setdefault(key, {}).setdefault(unit.logic, unit)
         return {key: list(by_logic.values()) for key, by_logic in found.items()}
 
-    def roots_of(self, record: CallRecord) -> list[Root]:
+    def roots_of(self, record: Call | Form) -> list[Root]:
         """Find the code behind a call record: its function's, and that of what was passed in."""
         if record.kind == "run":
             main = [root for root in self.roots if root.role == "main"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ato.db_routers.sql.reading import Code, RunRecords, present
-from ato.events import CallRecord
+from ato.db_routers.sql.calls import Call, Calls, Form
+from ato.db_routers.sql.reading import Code, Point, RunRecords, present
 from ato.explain.explanation import RunLabel
 from ato.explain.graph import CodeGraph, Key, Root
 
@@ -63,7 +64,7 @@ class Run:
     deleted: dict[str, dict[str, Any]]
     environment: dict[str, Any]
     graph: CodeGraph
-    calls: list[CallRecord]
+    ranks: dict[int, Calls]
     metrics: list[MetricPoint]
     inputs: list[InputFile]
     start: dict[str, str]
@@ -84,19 +85,34 @@ class Run:
 
         Before Python 3.12 only the first calls of each traced function are looked into.
         """
-        record, python = self._own_record, self.environment.get("interpreter") or {}
+        python = self.environment.get("interpreter") or {}
         version = re.match(r"(\d+)\.(\d+)", str(python.get("version")))
-        seen = version is not None and (int(version[1]), int(version[2])) >= (3, 12)
+        monitored = version is not None and (int(version[1]), int(version[2])) >= (3, 12)
+        return monitored and self.ran_watched
+
+    @cached_property
+    def ran_watched(self) -> bool:
+        """Whether functions that ran were noted without a gap, at least in the first calls."""
+        record = self._own_record
         return (
-            seen
-            and record is not None
+            record is not None
             and bool(record.executed)
             and not any(gap.startswith("executed functions") for gap in record.gaps)
         )
 
     @cached_property
-    def _own_record(self) -> CallRecord | None:
+    def _own_record(self) -> Call | None:
         return next((call for call in reversed(self.calls) if call.kind == "run"), None)
+
+    @property
+    def calls(self) -> Calls:
+        """The calls of rank 0."""
+        return self.ranks[0]
+
+    @property
+    def forms(self) -> list[Form]:
+        """What the calls of all ranks have in common, each once."""
+        return [form for calls in self.ranks.values() for form in calls.used()]
 
     @property
     def traced(self) -> set[str]:
@@ -118,12 +134,8 @@ def to_run(records: RunRecords) -> Run:
         deleted={k: e for k, e in records.config.items() if k not in present(records.config)},
         environment=records.environment,
         graph=graph,
-        calls=records.calls,
-        metrics=[
-            MetricPoint(p.key, p.value, p.step, p.ident or 0, p.position or 0, order)
-            for order, p in enumerate(records.metrics)
-            if p.attempt == records.attempt and p.rank == 0
-        ],
+        ranks=records.ranks,
+        metrics=list(_points(records)),
         inputs=[
             InputFile(
                 file.path, file.digest, file.size, file.mtime, file.ident or 0, file.position or 0
@@ -134,6 +146,22 @@ def to_run(records: RunRecords) -> Run:
         command=records.command,
         schemes=frozenset(code.scheme for code in records.codes),
     )
+
+
+def _points(records: RunRecords) -> Iterator[MetricPoint]:
+    """The points of rank 0. A run that was resumed goes on from where it was taken up again: what it
+    logged beyond that before counts no more, and the calls in which it logged are not compared."""
+    resumed: dict[str, dict[int, int]] = {}
+    points = [point for point in records.metrics if point.rank == 0]
+    for point in points:
+        first = resumed.setdefault(point.key, {})
+        first[point.attempt] = min(point.step, first.get(point.attempt, point.step))
+    for order, p in enumerate(points):
+        later = [step for attempt, step in resumed[p.key].items() if attempt > p.attempt]
+        if p.attempt == records.attempt:
+            yield MetricPoint(p.key, p.value, p.step, p.ident or 0, p.position or 0, order)
+        elif all(p.step < step for step in later):
+            yield MetricPoint(p.key, p.value, p.step, 0, -1, order)
 
 
 def _root(code: Code) -> Root:

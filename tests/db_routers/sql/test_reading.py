@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from stores import logger_for
 
 from ato import events
+from ato.db_routers.sql.calls import calls_of
 from ato.db_routers.sql.reading import Unit, load_run, resolve_run, status_now
-from ato.db_routers.sql.rows import call_cells, call_record
 from ato.events import CallRecord, CodeRecord, Draw, Leaf, Read
 from ato.exceptions import UnknownRunError
 
@@ -55,7 +56,10 @@ records = st.builds(
 @given(records)
 def test_a_call_comes_back_as_it_was(record):
     """Every field of a call record survives the way through a row."""
-    assert call_record((1, 0, 0, 0, *call_cells(record))) == record
+    (call,) = calls_of([record])
+    for each in fields(CallRecord):
+        if each.name != "duration":  # which nothing compares
+            assert getattr(call, each.name) == getattr(record, each.name)
 
 
 @pytest.fixture

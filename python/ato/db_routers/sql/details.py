@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, column, select, table
+from sqlalchemy import Connection, Engine, and_, column, select, table
 from sqlalchemy.orm import Session
 
 from ato.adict import ADict
@@ -19,7 +19,7 @@ from ato.db_routers.sql.reading import (
     points,
     writes,
 )
-from ato.db_routers.sql.rows import CALLS
+from ato.db_routers.sql.rows import CALL_FORMS, CALL_VALUES, CALLS
 from ato.db_routers.sql.schema import Artifact, Experiment, Fingerprint
 from ato.exceptions import StoreError
 from ato.fingerprints import value_hex
@@ -29,6 +29,7 @@ __all__ = ["ConfigTexts", "attach", "content", "fingerprints_of", "output_versio
 
 _AT_ONCE = 500  # ids in one query
 
+_KEYED = ("run_id", "attempt", "rank", "process", "sequence")
 # The configs with their JSON left as text.
 CONFIG_TEXTS = table("configs", column("id"), column("content"))
 
@@ -125,7 +126,10 @@ def runtime_fingerprints(run: Experiment) -> dict[str, str]:
     """See `Experiment.runtime_fingerprints`."""
     with _engine(run).connect() as connection:
         of_run = (CALLS.c.run_id == run.id, CALLS.c.attempt == run.attempt, CALLS.c.rank == 0)
-        ids = select(CALLS.c.trace_id).where(*of_run, _recorded()).distinct()
+        forms = select(CALLS.c.form_id).where(*of_run).distinct()
+        ids = (
+            select(CALL_FORMS.c.trace_id).where(CALL_FORMS.c.id.in_(forms), _recorded()).distinct()
+        )
         return {
             trace_id: output_versions(connection, trace_id, None, run.id)[run.id]
             for trace_id in connection.scalars(ids).all()
@@ -144,10 +148,12 @@ def output_versions(
 ) -> dict[int, str]:
     """Run id → the fingerprint of what the calls of a trace id gave, in the order of the calls."""
     query = (
-        select(CALLS.c.run_id, CALLS.c.outcome, CALLS.c.output)
+        select(CALLS.c.run_id, CALL_FORMS.c.outcome, CALL_VALUES.c.output)
+        .join(CALL_FORMS, CALL_FORMS.c.id == CALLS.c.form_id)
         .join(Experiment, Experiment.id == CALLS.c.run_id)
+        .outerjoin(CALL_VALUES, and_(*(CALL_VALUES.c[n] == CALLS.c[n] for n in _KEYED)))
         .where(
-            CALLS.c.trace_id == trace_id,
+            CALL_FORMS.c.trace_id == trace_id,
             _recorded(),
             CALLS.c.attempt == Experiment.attempt,
             CALLS.c.rank == 0,
@@ -168,7 +174,7 @@ def output_versions(
 
 def _recorded() -> Any:
     # A scope and the run itself have a record without output.
-    return CALLS.c.kind.in_(("call", "value"))
+    return CALL_FORMS.c.kind.in_(("call", "value"))
 
 
 def _engine(run: Experiment) -> Engine:

@@ -38,7 +38,7 @@ from ato.db_routers.sql import journals
 from ato.db_routers.sql.code_rows import CodeRows, write_code
 from ato.db_routers.sql.engine import write
 from ato.db_routers.sql.journals import Writer
-from ato.db_routers.sql.rows import CALL_NAMES
+from ato.db_routers.sql.rows import insert_rows, write_calls
 from ato.db_routers.sql.schema import Attempt, Experiment, Input, Journal, MetricKey
 from ato.db_routers.sql.summaries import SUMMARISE, summaries
 
@@ -275,8 +275,8 @@ def _write_rows(
         write_code(connection, writer.run_id, writer.attempt, codes)
     calls = by_kind.pop(journals.CALL, None)
     if calls:
-        key = (writer.run_id, writer.attempt, writer.rank, writer.process)
-        _insert(connection, "calls", CALL_NAMES, [key + cells for cells in calls])
+        place = (writer.run_id, writer.attempt, writer.rank, writer.process)
+        write_calls(connection, place, calls)
     inputs = by_kind.pop(journals.INPUT, None)
     if inputs:
         key = {"run_id": writer.run_id, "attempt": writer.attempt, "rank": writer.rank}
@@ -322,7 +322,7 @@ def _write_points(
         (run_id, attempt, rank, process, sequence, by_number[number], *rest)
         for sequence, number, *rest in points
     ]
-    _insert(connection, "metrics", _POINT, rows)
+    insert_rows(connection, "metrics", _POINT, rows)
     connection.execute(SUMMARISE, summaries(rows))
 
 
@@ -342,22 +342,6 @@ def _key_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
         connection.execute(_NEW_KEY, [{"key": name} for name in missing])
         look(missing)
     return found
-
-
-def _insert(
-    connection: Connection, name: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
-) -> None:
-    """Insert rows as they are; one that is there already stays.
-
-    Through the driver: for a hundred thousand rows SQLAlchemy's way takes longer than the database.
-    """
-    place = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    places = ", ".join([place] * len(columns))
-    connection.exec_driver_sql(
-        # The names are this package's own.
-        f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({places}) ON CONFLICT DO NOTHING",  # noqa: S608
-        rows,
-    )
 
 
 @dataclass(frozen=True, slots=True)

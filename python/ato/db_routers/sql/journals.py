@@ -120,7 +120,7 @@ def journals_of(folder: Path, run_id: int | None = None) -> Iterator[Path]:
     """The journals in a folder, of one run or of all, the oldest first where a process has several."""
     try:
         names = os.listdir(folder)  # noqa: PTH208 (names are all that is needed)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise StoreError(f"the journals in {folder} cannot be listed: {error.strerror}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,14 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.orm import Session
 
+from ato.db_routers.sql.calls import Calls, read_calls
 from ato.db_routers.sql.drain import drained
 from ato.db_routers.sql.engine import open_store
 from ato.db_routers.sql.journals import folder_of, host_name, is_held
 from ato.db_routers.sql.processes import is_gone
-from ato.db_routers.sql.rows import CALLS, call_record
+from ato.db_routers.sql.rows import CALLS
 from ato.db_routers.sql.schema import (
     CodeClosureUnit,
     CodeEdge,
@@ -32,7 +34,6 @@ from ato.db_routers.sql.schema import (
     MetricKey,
     Project,
 )
-from ato.events import CallRecord
 from ato.exceptions import UnknownKeyError, UnknownRunError
 from ato.provenance import DELETED, Write, explain, value_text
 
@@ -133,12 +134,13 @@ class Code:
 class RunRecords:
     """One run, whole: its row, what it ran under, and its records in order.
 
-    Of a run that was resumed, and of one of several ranks, this is the last attempt on rank 0; but
-    `metrics` are those of all attempts and ranks.
+    Of a run that was resumed this is the last attempt; but `metrics` are those of all attempts and
+    ranks. `ranks` are the calls by rank, `inputs` what rank 0 read.
 
     `config` is `{dotted key: {"value", "type", "fingerprint", "history"}}` (see `schema.Config`),
-    `environment` what `ato.environment.capture()` found, `calls` in the order of their sequence
-    numbers, `metrics` in the order of logging.
+    `environment` what `ato.environment.capture()` found, calls are in the order of their sequence
+    numbers, `metrics` in the order of logging. What went into a call and came out is read from the
+    store when it is asked for.
     """
 
     id: int
@@ -165,9 +167,14 @@ class RunRecords:
     config: dict[str, dict[str, Any]]
     environment: dict[str, Any]
     codes: list[Code] = field(default_factory=list)
-    calls: list[CallRecord] = field(default_factory=list)
+    ranks: dict[int, Calls] = field(default_factory=dict)
     metrics: list[Point] = field(default_factory=list)
     inputs: list[InputFile] = field(default_factory=list)
+
+    @property
+    def calls(self) -> Calls:
+        """The calls of rank 0."""
+        return self.ranks[0]
 
 
 def load_run(store: Engine | Session, run_id: int) -> RunRecords:
@@ -312,18 +319,18 @@ def _load(connection: Connection, run_id: int) -> RunRecords:
         config=row.config or {},
         environment=row.environment or {},
         codes=_codes(connection, run_id, row.attempt),
-        calls=_calls(connection, run_id, row.attempt),
+        ranks=_ranks(connection, run_id, row.attempt),
         metrics=points(connection, run_id),
         inputs=_inputs(connection, run_id, row.attempt),
     )
 
 
-def _calls(connection: Connection, run_id: int, attempt: int) -> list[CallRecord]:
-    of_attempt = select(CALLS).where(
-        CALLS.c.run_id == run_id, CALLS.c.attempt == attempt, CALLS.c.rank == 0
+def _ranks(connection: Connection, run_id: int, attempt: int) -> dict[int, Calls]:
+    highest = select(func.max(CALLS.c.rank)).where(
+        CALLS.c.run_id == run_id, CALLS.c.attempt == attempt
     )
-    rows = connection.execute(of_attempt.order_by(CALLS.c.process, CALLS.c.sequence))
-    return [call_record(row) for row in rows.all()]
+    ranks = range((connection.scalar(highest) or 0) + 1)
+    return {rank: read_calls(connection, run_id, attempt, rank) for rank in ranks}
 
 
 def points(connection: Connection, run_id: int, key: str | None = None) -> list[Point]:
@@ -354,7 +361,21 @@ def _inputs(connection: Connection, run_id: int, attempt: int) -> list[InputFile
     query = select(
         Input.path, Input.size, Input.mtime, Input.digest, Input.ident, Input.position
     ).where(Input.run_id == run_id, Input.attempt == attempt, Input.rank == 0)
-    return [InputFile(*row) for row in connection.execute(query.order_by(Input.id))]
+    found: dict[tuple[str, int | None], InputFile] = {}
+    for row in connection.execute(query.order_by(Input.id)):
+        file = InputFile(*row)
+        known = found.setdefault((file.path, file.ident), file)
+        # A file comes when it is opened, and with its digest when the run ends.
+        if file.digest is not None and known is not file:
+            found[file.path, file.ident] = file._replace(position=known.position)
+    # One of a folder that became a listing has no digest; nor have the files of a run that was
+    # killed, which are compared by size and mtime.
+    listings = {path for path, _ in found if path.endswith("/")}
+    return [
+        file
+        for file in found.values()
+        if file.digest is not None or os.path.dirname(file.path) + "/" not in listings
+    ]
 
 
 def _codes(connection: Connection, run_id: int, attempt: int) -> list[Code]:

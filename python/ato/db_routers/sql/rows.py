@@ -1,24 +1,49 @@
-"""Call records as rows of the store, and back."""
+"""Call records as cells of a journal and as rows of the store."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import TableClause, column, table
+from sqlalchemy import Connection, TableClause, column, table
 
-from ato.db_routers.sql.schema import Call
+from ato.db_routers.sql.code_rows import content_digest, ids_of
+from ato.db_routers.sql.schema import Call, CallForm, CallValue
 from ato.db_routers.sql.text import as_text
-from ato.events import CallRecord, Draw, Executed, Leaf, Read
+from ato.events import CallRecord, Leaf
 
-__all__ = ["CALLS", "CALL_NAMES", "call_cells", "call_record", "dump"]
+__all__ = [
+    "CALLS",
+    "CALL_FORMS",
+    "CALL_VALUES",
+    "FORM",
+    "call_cells",
+    "dump",
+    "insert_rows",
+    "load_leaves",
+    "write_calls",
+]
 
-CALL_NAMES = tuple(column_.name for column_ in Call.__table__.columns)
+Cells = tuple[int | float | str | None, ...]
 
-# The same table with its JSON columns left as text: they are written and read by the ten thousand,
-# and the way through a column type costs as much as the JSON itself.
-CALLS: TableClause = table("calls", *(column(name) for name in CALL_NAMES))
+
+def _plain(model: Any) -> TableClause:
+    return table(model.__tablename__, *(column(c.name) for c in model.__table__.columns))
+
+
+# The same tables with their JSON columns left as text: they are written and read by the ten
+# thousand, and the way through a column type costs as much as the JSON itself.
+CALLS, CALL_FORMS, CALL_VALUES = _plain(Call), _plain(CallForm), _plain(CallValue)
+
+# A call is written to a journal as the cells of its form, its place and its values.
+FORM = tuple(column_.name for column_ in CallForm.__table__.columns)[2:]
+_PLACE = ("sequence", "ident", "parent", "call_index", "started", "duration")
+_VALUES = ("inputs", "mutated", "random", "output", "error")
+_KEY = ("run_id", "attempt", "rank", "process")
+_THREAD = FORM.index("thread")
+_OUTCOME = FORM.index("outcome")
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
@@ -29,61 +54,105 @@ def dump(value: Any) -> str | None:
     return _encode(value) if value else None
 
 
-def call_cells(record: CallRecord) -> tuple[int | float | str | None, ...]:
-    """The columns of a completed call from `sequence` on; `schema.Call` says how each is written."""
+def call_cells(record: CallRecord) -> Cells:
+    """A completed call as the cells of its form, its place and its values; see `schema.CallForm`."""
+    started = record.started
+    reads = [(key, fingerprint, position - started) for key, fingerprint, position in record.reads]
     return (
-        record.sequence,
         record.kind,
         as_text(record.trace_id),
-        record.ident,
-        record.parent,
-        record.index,
-        record.started,
         as_text(record.thread),
         record.code,
         _dump_code(record),
-        _dump_leaves(record.inputs),
-        _dump_leaves(record.mutated),
-        dump(record.reads),
-        dump(record.random),
-        _dump_leaves(record.output),
+        dump(reads),
+        dump(list(record.random)),
         record.outcome,
-        None if record.error is None else as_text(record.error),
         dump(record.skipped),
         dump(record.gaps),
+        record.sequence,
+        record.ident,
+        record.parent,
+        record.index,
+        started,
         record.duration,
+        _dump_leaves(record.inputs),
+        _dump_leaves(record.mutated),
+        dump(record.random),
+        _dump_leaves(record.output),
+        None if record.error is None else as_text(record.error),
     )
 
 
-def call_record(row: Sequence[Any]) -> CallRecord:
-    """The call that a row of `CALLS` tells of; the columns as in `schema.Call`, keys included."""
-    passed = _decode(row[13]) if row[13] else []
-    executed: list[Any] = []
-    if type(passed) is dict:
-        passed, executed = passed["passed"], passed["executed"]
-    return CallRecord(
-        kind=row[5],
-        trace_id=row[6],
-        ident=row[7],
-        parent=row[8],
-        index=row[9],
-        sequence=row[4],
-        started=row[10],
-        thread=row[11],
-        code=row[12],
-        passed=passed,
-        inputs=_load_leaves(row[14]),
-        mutated=_load_leaves(row[15]),
-        reads=[Read(*read) for read in _decode(row[16])] if row[16] else [],
-        random={name: Draw(*draw) for name, draw in _decode(row[17]).items()} if row[17] else {},
-        output=_load_leaves(row[18]),
-        outcome=row[19],
-        error=row[20],
-        skipped=_decode(row[21]) if row[21] else {},
-        gaps=_decode(row[22]) if row[22] else [],
-        duration=row[23],
-        executed=[Executed(*unit) for unit in executed],
+def write_calls(
+    connection: Connection, key: tuple[int, int, int, int], calls: Sequence[Cells]
+) -> None:
+    """Write calls of one process; `key` is its run, attempt, rank and process."""
+    forms = {cells[: len(FORM)]: "" for cells in calls}
+    for form in forms:
+        forms[form] = content_digest(form)
+    new = {
+        digest: {**dict(zip(FORM, form, strict=True)), "key": digest}
+        for form, digest in forms.items()
+    }
+    ids = ids_of(connection, CALL_FORMS, new)
+    places: list[tuple[Any, ...]] = []
+    values: list[tuple[Any, ...]] = []
+    for cells in calls:
+        form, place, value = (
+            cells[: len(FORM)],
+            cells[len(FORM) : -len(_VALUES)],
+            cells[-len(_VALUES) :],
+        )
+        places.append(
+            (*key, *place, ids[forms[form]], effect_of(form, value), entry_of(form, value))
+        )
+        if any(cell is not None for cell in value):
+            values.append((*key, place[0], *value))
+    insert_rows(connection, "calls", (*_KEY, *_PLACE, "form_id", "effect", "entry"), places)
+    if values:
+        insert_rows(connection, "call_values", (*_KEY, "sequence", *_VALUES), values)
+
+
+def effect_of(form: Cells, values: Cells) -> bytes:
+    """The digest of what a call gave and did, from the texts of its cells.
+
+    Equal texts are equal records. Texts that differ need not be: `explain` looks at the leaves then.
+    """
+    # JSON has no control characters, and an error's text, which may have any, comes last.
+    parts = (form[_OUTCOME], *values[1:])
+    return _digest("\0".join([str(part or "") for part in parts]))
+
+
+def entry_of(form: Cells, values: Cells) -> bytes | None:
+    """The digest of a call's inputs, where it is a call of another thread than the main one."""
+    return None if form[_THREAD] == "main" else _digest(str(values[0] or ""))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def insert_rows(
+    connection: Connection, name: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
+) -> None:
+    """Insert rows as they are; one that is there already stays.
+
+    Through the driver: for a hundred thousand rows SQLAlchemy's way takes longer than the database.
+    """
+    place = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    places = ", ".join([place] * len(columns))
+    connection.exec_driver_sql(
+        # The names are this package's own.
+        f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({places}) ON CONFLICT DO NOTHING",  # noqa: S608
+        rows,
     )
+
+
+def load_leaves(dumped: str | None) -> dict[str, Leaf]:
+    """The leaves that a cell of inputs or outputs tells of."""
+    if not dumped:
+        return {}
+    return {path: _leaf(fields) for path, fields in _decode(dumped).items()}
 
 
 def _dump_code(record: CallRecord) -> str | None:
@@ -104,12 +173,6 @@ def _without_trailing_nones(leaf: Leaf) -> list[Any]:
     while fields[-1] is None:
         fields.pop()
     return fields
-
-
-def _load_leaves(dumped: str | None) -> dict[str, Leaf]:
-    if not dumped:
-        return {}
-    return {path: _leaf(fields) for path, fields in _decode(dumped).items()}
 
 
 def _leaf(fields: list[Any]) -> Leaf:

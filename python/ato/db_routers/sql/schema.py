@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -38,6 +39,8 @@ __all__ = [
     "Attempt",
     "Base",
     "Call",
+    "CallForm",
+    "CallValue",
     "CodeClosure",
     "CodeClosureUnit",
     "CodeEdge",
@@ -454,42 +457,76 @@ class Fingerprint(Base):
     distributions: Mapped[list[Any] | None] = mapped_column(Json)
 
 
-class Call(Base):
-    """A completed call: the fields of `events.CallRecord` (`call_index` is its `index`).
+class CallForm(Base):
+    """What calls have in common; a run has few forms and many calls. Shared by runs.
 
-    `inputs`, `mutated` and `output` are `{path: [fingerprint, type, dtype, shape, text, summary]}`,
-    trailing nulls cut off; `reads` `[[key, fingerprint, position], …]`; `random`
-    `{generator: [before, after]}`; `duration` in seconds. `passed` is a list, but in the run's own
-    record `{"passed": […], "executed": [[module, name, file, line, sequence], …]}`: what ran.
+    `reads` is `[[key, fingerprint, offset], …]`, the offset counted from the call's `started`;
+    `draws` names the generators in its `random`. `passed` is a list, but in the run's own record
+    `{"passed": […], "executed": [[module, name, file, line, sequence], …]}`: what ran.
+    """
+
+    __tablename__ = "call_forms"
+    __table_args__ = (Index(None, "trace_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    trace_id: Mapped[str]
+    thread: Mapped[str]
+    code: Mapped[str | None] = mapped_column(String(64))
+    passed: Mapped[list[Any] | None] = mapped_column(Json)
+    reads: Mapped[list[Any] | None] = mapped_column(Json)
+    draws: Mapped[list[Any] | None] = mapped_column(Json)
+    outcome: Mapped[str] = mapped_column(String(8))
+    skipped: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    gaps: Mapped[list[Any] | None] = mapped_column(Json)
+
+
+class Call(Base):
+    """A completed call: the fields of `events.CallRecord` that are compared first (`call_index` is its `index`).
+
+    `effect` is a digest of what the call gave and did: output, mutated inputs, generators, outcome.
+    `entry` is one of its inputs, taken of calls in other threads than the main one, which a pool may
+    begin in any order. Equal digests are equal records. `duration` is in seconds.
     """
 
     __tablename__ = "calls"
-    __table_args__ = (Index(None, "run_id", "trace_id", "call_index"),)
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True, default=0)
     rank: Mapped[int] = mapped_column(primary_key=True, default=0)
     process: Mapped[int] = mapped_column(primary_key=True, default=0)
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    kind: Mapped[str] = mapped_column(String(8))
-    trace_id: Mapped[str]
+    form_id: Mapped[int] = mapped_column(ForeignKey("call_forms.id"))
     ident: Mapped[int] = mapped_column(BigInteger)
     parent: Mapped[int | None] = mapped_column(BigInteger)
     call_index: Mapped[int] = mapped_column(BigInteger)
     started: Mapped[int] = mapped_column(BigInteger)
-    thread: Mapped[str]
-    code: Mapped[str | None] = mapped_column(String(64))
-    passed: Mapped[list[Any] | None] = mapped_column(Json)
+    duration: Mapped[float]
+    effect: Mapped[bytes] = mapped_column(LargeBinary(16))
+    entry: Mapped[bytes | None] = mapped_column(LargeBinary(16))
+
+
+class CallValue(Base):
+    """What went into a call and came out of it, read only where two runs part.
+
+    `inputs`, `mutated` and `output` are `{path: [the fields of events.Leaf]}`, trailing nulls cut
+    off; `random` is `{generator: [before, after]}`. A call that has none of these has no row.
+    """
+
+    __tablename__ = "call_values"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, default=0)
+    rank: Mapped[int] = mapped_column(primary_key=True, default=0)
+    process: Mapped[int] = mapped_column(primary_key=True, default=0)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     inputs: Mapped[dict[str, Any] | None] = mapped_column(Json)
     mutated: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    reads: Mapped[list[Any] | None] = mapped_column(Json)
     random: Mapped[dict[str, Any] | None] = mapped_column(Json)
     output: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    outcome: Mapped[str] = mapped_column(String(8))
     error: Mapped[str | None]
-    skipped: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    gaps: Mapped[list[Any] | None] = mapped_column(Json)
-    duration: Mapped[float]
 
 
 class Input(Base):

@@ -268,41 +268,61 @@ def _records() -> None:
 
 def _calls() -> None:
     op.create_table(
+        "call_forms",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("trace_id", sa.Text(), nullable=False),
+        sa.Column("thread", sa.Text(), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=True),
+        sa.Column("passed", sa.Text(), nullable=True),
+        sa.Column("reads", sa.Text(), nullable=True),
+        sa.Column("draws", sa.Text(), nullable=True),
+        sa.Column("outcome", sa.String(length=8), nullable=False),
+        sa.Column("skipped", sa.Text(), nullable=True),
+        sa.Column("gaps", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_forms")),
+        sa.UniqueConstraint("key", name=op.f("uq_call_forms_key")),
+    )
+    op.create_index(op.f("ix_call_forms_trace_id"), "call_forms", ["trace_id"], unique=False)
+    op.create_table(
         "calls",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("process", sa.Integer(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.String(length=8), nullable=False),
-        sa.Column("trace_id", sa.Text(), nullable=False),
+        sa.Column("form_id", sa.Integer(), nullable=False),
         sa.Column("ident", sa.BigInteger(), nullable=False),
         sa.Column("parent", sa.BigInteger(), nullable=True),
         sa.Column("call_index", sa.BigInteger(), nullable=False),
         sa.Column("started", sa.BigInteger(), nullable=False),
-        sa.Column("thread", sa.Text(), nullable=False),
-        sa.Column("code", sa.String(length=64), nullable=True),
-        sa.Column("passed", sa.Text(), nullable=True),
-        sa.Column("inputs", sa.Text(), nullable=True),
-        sa.Column("mutated", sa.Text(), nullable=True),
-        sa.Column("reads", sa.Text(), nullable=True),
-        sa.Column("random", sa.Text(), nullable=True),
-        sa.Column("output", sa.Text(), nullable=True),
-        sa.Column("outcome", sa.String(length=8), nullable=False),
-        sa.Column("error", sa.Text(), nullable=True),
-        sa.Column("skipped", sa.Text(), nullable=True),
-        sa.Column("gaps", sa.Text(), nullable=True),
         sa.Column("duration", sa.Double(), nullable=False),
+        sa.Column("effect", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("entry", sa.LargeBinary(length=16), nullable=True),
+        sa.ForeignKeyConstraint(["form_id"], ["call_forms.id"], name=op.f("fk_calls_form_id")),
         sa.ForeignKeyConstraint(["run_id"], ["experiments.id"], name=op.f("fk_calls_run_id")),
         sa.PrimaryKeyConstraint(
             "run_id", "attempt", "rank", "process", "sequence", name=op.f("pk_calls")
         ),
+        sqlite_with_rowid=False,
     )
-    op.create_index(
-        op.f("ix_calls_run_id_trace_id_call_index"),
-        "calls",
-        ["run_id", "trace_id", "call_index"],
-        unique=False,
+    op.create_table(
+        "call_values",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("process", sa.Integer(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("inputs", sa.Text(), nullable=True),
+        sa.Column("mutated", sa.Text(), nullable=True),
+        sa.Column("random", sa.Text(), nullable=True),
+        sa.Column("output", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["experiments.id"], name=op.f("fk_call_values_run_id")),
+        sa.PrimaryKeyConstraint(
+            "run_id", "attempt", "rank", "process", "sequence", name=op.f("pk_call_values")
+        ),
     )
 
 
