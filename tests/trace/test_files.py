@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +27,9 @@ from recorders import ListRecorder, recording
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Each test stands in a folder of its own, with a file that is older than any run."""
     monkeypatch.chdir(tmp_path)
+    # Pytest's own folder is no project; the folder of these tests is.
+    roots = (str(Path(__file__).parent), str(tmp_path))
+    monkeypatch.setattr(files, "_roots", lambda: roots)
     (tmp_path / "data.csv").write_text("a,b\n1,2\n3,4\n")
     return tmp_path
 
@@ -139,8 +141,8 @@ def test_what_a_library_reads_while_it_is_imported_is_no_data(
 def test_a_project_below_a_folder_of_the_system_has_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """`/usr/src/app` is the place of many projects in containers."""
     monkeypatch.setattr(files, "_roots", lambda: ("/usr/src/app",))
-    assert not files._is_left_out("/usr/src/app/data.csv")
-    assert files._is_left_out("/usr/share/dict/words")
+    assert not files._is_folder_left_out("/usr/src/app/data")
+    assert files._is_folder_left_out("/usr/share/dict")
 
 
 def test_a_file_that_the_run_wrote_is_no_input() -> None:
@@ -199,10 +201,10 @@ def test_a_folder_of_many_files_is_one_listing(folder: Path) -> None:
                 open(path).close()
                 open(path).close()
         assert len(recorder.files) == files.FOLDER_LIMIT + 1
-        assert gaps(recorder) == [
-            "files: the 1,001 files of many/ are compared by name, size and mtime; "
-            "their contents were not digested"
-        ]
+        (said,) = gaps(recorder)
+        assert said.startswith(
+            "files: the 1,001 files of many/ are compared by name, size and mtime;"
+        )
         return digested(recorder)["many/"]
 
     (folder / "many").mkdir()
@@ -378,7 +380,7 @@ def test_a_file_that_was_only_written_again_changed_nothing(project: TrainingPro
     project.run()
     answer = project.why()
     assert answer.verdict == "identical"
-    assert answer.also_changed == []
+    assert answer.also_changed == ()
 
 
 def test_a_file_that_a_changed_key_leads_to_is_an_effect(project: TrainingProject) -> None:

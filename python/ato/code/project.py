@@ -18,7 +18,8 @@ from ato.code import cache
 __all__ = [
     "Roots",
     "distributions_of",
-    "installs",
+    "installed_files",
+    "is_installed_folder",
     "is_project_file",
     "origin_of",
     "project_roots",
@@ -79,11 +80,14 @@ def origin_of(module: str, path: str | None, roots: Roots) -> Origin:
     return "other"
 
 
-def installs(path: str, roots: Roots) -> bool:
-    """Whether a file belongs to an installed distribution, wherever it lies."""
-    if any(f"{os.sep}{name}{os.sep}" in path for name in _INSTALLED):
-        return True
-    return path in _recorded_files(roots, tuple(sys.path))
+def installed_files(roots: Roots) -> frozenset[str]:
+    """The files below `roots` that belong to installed distributions."""
+    return _recorded_files(roots, tuple(sys.path))
+
+
+def is_installed_folder(folder: str) -> bool:
+    """Whether a folder lies where distributions are installed."""
+    return any(f"{os.sep}{name}{os.sep}" in folder + os.sep for name in _INSTALLED)
 
 
 def distributions_of(module: str) -> tuple[str, ...]:

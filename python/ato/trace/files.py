@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple
 
 from ato import events
 from ato.code import cache
-from ato.code.project import installs, origin_of, project_roots
+from ato.code.project import installed_files, is_installed_folder, origin_of, project_roots
 from ato.events import FileRecord, Frame, OpenRun, ViewFrame
 from ato.fingerprints import fingerprint_file, value_hex
 from ato.trace import static
@@ -39,7 +39,7 @@ _SYSTEM = (
     if os.name == "posix"
     else (os.environ.get("SYSTEMROOT", "C:\\Windows"),)
 ) + (("/System", "/Library", "/private/etc") if sys.platform == "darwin" else ())
-_ATO = os.path.realpath(os.path.join(os.path.dirname(__file__), os.pardir)) + os.sep  # noqa: PTH118, PTH120
+_ATO = os.path.realpath(os.path.join(os.path.dirname(__file__), os.pardir))  # noqa: PTH118, PTH120
 _WRAPPER = os.path.join(_ATO, "trace", "runtime.py")  # noqa: PTH118
 _IMPORT = "<frozen importlib._bootstrap"
 _SHOWN = 3  # paths that a gap names
@@ -222,6 +222,17 @@ class _State:
     busy: set[int] = set()  # noqa: RUF012 (there is one)
     # Whose code a file holds: `project`, `ato`, `import`, or nothing that matters.
     owners: dict[object, str] = {}  # noqa: RUF012 (there is one)
+    # The current folder, the files of distributions and folders without data, until a run opens or
+    # the folder changes.
+    cwd: str | None = None
+    installed_files: frozenset[str] | None = None
+    left_out: dict[str, bool] = {}  # noqa: RUF012 (there is one)
+
+    def forget(self) -> None:
+        """Ask anew what is the project's: its folders may be others now."""
+        self.epoch += 1
+        self.owners, self.left_out = {}, {}
+        self.cwd = self.installed_files = None
 
 
 _state = _State()
@@ -249,7 +260,7 @@ def run_opened(run: OpenRun) -> None:
     if not watched:
         return
     install()
-    _state.owners.clear()  # the project's folders may be others than in the last run
+    _state.forget()
     notes = run.files = _Notes(run)
     for frame, notes_before in reversed(early):
         notes.adopt(notes_before, frame.ident)
@@ -272,8 +283,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         finally:
             _state.busy.discard(thread)
     elif event == "os.chdir":
-        _state.epoch += 1
-        _state.owners.clear()
+        _state.forget()
     elif event == "os.rename":
         _renamed(*arguments[:2])
 
@@ -340,7 +350,7 @@ def _data_file(path: Any) -> _File | None:
     if given.endswith(_CODE) or not _is_by_project(sys._getframe(3)):
         return None
     full = _full(given)
-    if _is_left_out(full):
+    if _is_left_out(full, os.path.dirname(full)):  # noqa: PTH120
         return None
     try:
         status = os.stat(full)  # noqa: PTH116 (this stands in the caller's `open`)
@@ -352,7 +362,12 @@ def _data_file(path: Any) -> _File | None:
 
 
 def _full(path: str) -> str:
-    return os.path.normpath(os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH118
+    if not os.path.isabs(path):  # noqa: PTH117 (all of this stands in the caller's `open`)
+        cwd = _state.cwd
+        if cwd is None:
+            cwd = _state.cwd = os.getcwd()  # noqa: PTH109
+        path = os.path.join(cwd, path)  # noqa: PTH118
+    return os.path.normpath(path)
 
 
 def _is_by_project(frame: Any) -> bool:
@@ -389,16 +404,29 @@ def _roots() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*project_roots(), *static.given_roots())))
 
 
-def _is_left_out(path: str) -> bool:
+def _is_left_out(path: str, folder: str) -> bool:
     """Whether a file is the system's, the interpreter's, a distribution's or Ato's own."""
+    known = _state.installed_files
+    if known is None:
+        known = _state.installed_files = installed_files(_roots())
+    if path in known:
+        return True
+    out = _state.left_out.get(folder)
+    if out is None:
+        out = _state.left_out[folder] = _is_folder_left_out(folder)
+    return out
+
+
+def _is_folder_left_out(folder: str) -> bool:
     roots = _roots()
-    for folder in (*_SYSTEM, sys.prefix, sys.base_prefix):
+    for other in (*_SYSTEM, sys.prefix, sys.base_prefix):
         # A project may lie below such a folder (`/usr/src/app`).
-        if _under(path, folder) and not any(
-            _under(path, root) and _under(root, folder) for root in roots
+        if _under(folder, other) and not any(
+            _under(folder, root) and _under(root, other) for root in roots
         ):
             return True
-    return path.startswith(_ATO) or _under(path, str(cache.folder())) or installs(path, roots)
+    own = _under(folder, _ATO) or _under(folder, str(cache.folder()))
+    return own or is_installed_folder(folder)
 
 
 def _under(path: str, folder: str) -> bool:
