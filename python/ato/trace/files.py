@@ -54,6 +54,7 @@ class _File(NamedTuple):
 
     path: str
     full: str
+    folder: str
     size: int
     mtime: int
     inode: int
@@ -91,7 +92,7 @@ class _Notes:
             if len(self.own) < EARLY_LIMIT:
                 self.own.setdefault(file.path)
             return False
-        folder = os.path.dirname(file.full)  # noqa: PTH120 (this stands in the caller's `open`)
+        folder = file.folder
         listing = self.listings.get(folder)
         if listing is not None:
             listing[1].setdefault(ident, position)
@@ -158,7 +159,7 @@ class _Notes:
         path = os.path.dirname(file.path) + "/"  # noqa: PTH120
         places: dict[int, int] = {}
         for identity, one in list(self.files.items()):
-            if os.path.dirname(one.full) == folder:  # noqa: PTH120
+            if one.folder == folder:
                 del self.files[identity]
                 for ident, position in self.places.pop(identity).items():
                     places[ident] = min(position, places.get(ident, position))
@@ -350,7 +351,8 @@ def _data_file(path: Any) -> _File | None:
     if given.endswith(_CODE) or not _is_by_project(sys._getframe(3)):
         return None
     full = _full(given)
-    if _is_left_out(full, os.path.dirname(full)):  # noqa: PTH120
+    folder = full.rpartition(os.sep)[0]
+    if _is_left_out(full, folder):
         return None
     try:
         status = os.stat(full)  # noqa: PTH116 (this stands in the caller's `open`)
@@ -358,7 +360,15 @@ def _data_file(path: Any) -> _File | None:
         return None  # the `open` fails as well
     if not stat.S_ISREG(status.st_mode):
         return None
-    return _File(given, full, status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+    return _File(
+        given,
+        full,
+        folder,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ino,
+        status.st_dev,
+    )
 
 
 def _full(path: str) -> str:
