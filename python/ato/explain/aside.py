@@ -31,7 +31,11 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
             yield _judged(comparison, change, acting, "read by no call")
     causes = causes | changes.as_config.keys()
     for unit, change in changes.code.items():
-        if ("code", change.subject) not in causes:
+        if ("code", change.subject) in causes:
+            continue
+        if comparison.ran_in_no_call(unit):
+            yield Finding(change, "ruled_out", reason="executed by no call of either run")
+        else:
             yield _judged(
                 comparison, change, actors.reaching(unit), "reached by no call of either run"
             )

@@ -88,6 +88,8 @@ class _Search:
         self.comparison = comparison
         self.changes = comparison.changes
         self.causes = Causes()
+        # What is reached and, as far as is known, did not run: looked at if nothing else is left.
+        self.not_run: list[tuple[Change, list[str]]] = []
         # Files that one of the runs read: an effect of the cause, unless nothing else is found.
         self._opened: list[tuple[Change, list[str]]] = []
 
@@ -139,6 +141,10 @@ class _Search:
         pair = split.call
         if not self.causes.found and pair is not None and self.comparison.traced:
             self._ran_unreached(pair)
+        if not self.causes.found and self.not_run:
+            self.causes.weak = True  # what a cache holds from before the run opened, say
+            for change, path in self.not_run:
+                self._add_told(change, path)
         entered = pair is None or split.difference.kind == "missing" or self.causes.symptoms
         if self.causes.found or not entered:
             return
@@ -288,20 +294,13 @@ class _Search:
                 if key not in self.changes.code:
                     continue
                 mine, theirs = _units(roots, key), _units(others, key)
-                if theirs and changed(mine, theirs) and self._may_have_run(key, a, b):
-                    yield self.changes.code[key], graph.path(reach, key)
-
-    def _may_have_run(self, key: Key, a: Side, b: Side) -> bool:
-        """Whether a unit may have acted by then: not where all that ran is known, and it is not among
-        it. What ran before the run opened is not known, so that only calls are asked."""
-        if any(record.kind != "call" for side in (a, b) for record in side.records):
-            return True
-        return any(
-            self.comparison.may_have_run(
-                side.run, key, max((r.sequence for r in side.records), default=-1), side.until
-            )
-            for side in (a, b)
-        )
+                if not theirs or not changed(mine, theirs):
+                    continue
+                found = self.changes.code[key], graph.path(reach, key)
+                if any(self.comparison.may_have_run(each, key) for each in (a, b)):
+                    yield found
+                else:
+                    self.not_run.append(found)
 
     def _differing_environment(self, a: list[Root], b: list[Root]) -> Iterator[Change]:
         yield from self.changes.machine.values()

@@ -121,7 +121,12 @@ class Comparison:
         run = side.run
         functions = [unit.kind == "function" for unit in run.graph.units.get(key, ())]
         # A class or a value acts without being called; a lambda shares its name with others.
-        if not run.ran_watched or not self._in_one_thread or not all(functions) or "<lambda>" in key[1]:
+        if (
+            not run.ran_watched
+            or not self._in_one_thread
+            or not all(functions)
+            or "<lambda>" in key[1]
+        ):
             return True
         for record in side.records:
             if record.kind != "call" or not (run.ran_completely or record.index < FIRST_CALLS):
@@ -130,6 +135,17 @@ class Comparison:
             if not seen or run.ran.get(key, _END) <= record.sequence:
                 return True
         return False
+
+    def ran_in_no_call(self, key: Key) -> bool:
+        """Whether a function that only traced calls reach is known to have run in neither run."""
+        for run in (self.a, self.b):
+            units = run.graph.units.get(key, ())
+            if not run.ran_completely or key in run.ran or "<lambda>" in key[1]:
+                return False
+            outer = [root for root in run.graph.roots if root.role in ("main", "scope")]
+            if any(u.kind != "function" for u in units) or key in run.graph.reach(outer, set()):
+                return False
+        return self._in_one_thread
 
     @cached_property
     def _in_one_thread(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["clocked", "draws", "is_volatile", "leaves_the_process", "seeds", "source"]
+__all__ = ["clocked", "draws", "is_volatile", "leaves_the_thread", "seeds", "source"]
 
 _SEEDS_ALL = re.compile(
     r"\b(seed_everything|seed_all|set_seed|set_random_seed|set_global_seed)\s*\("
@@ -51,15 +51,15 @@ _CLOCKED = re.compile(rf"\.(\w+)\s*(?::[^=\n]*)?=(?!=)[^\n]*?(?:{_CLOCK.pattern}
 _VOLATILE = re.compile(r"\bgetpid\s*\(|\bmkdtemp\s*\(|\bmkstemp\s*\(|\bid\s*\(")
 _THREADS = re.compile(r"\b(Thread|ThreadPoolExecutor|ProcessPoolExecutor|Pool|Process)\s*\(")
 
-_PROCESSES = re.compile(
-    r"\b(multiprocessing|ProcessPoolExecutor|Process|Pool|fork|subprocess|joblib|Parallel|DataLoader"
-    r"|spawn|num_workers)\b"
+_ELSEWHERE = re.compile(
+    r"\b(multiprocessing|threading|Thread|ThreadPoolExecutor|to_thread|autograd|ProcessPoolExecutor"
+    r"|Process|Pool|fork|spawn|subprocess|joblib|Parallel)\b|\bnum_workers\s*=\s*(?!0\b)"
 )
 
 
-def leaves_the_process(text: str) -> bool:
-    """Say whether source `text` may have functions run in other processes."""
-    return bool(_PROCESSES.search(text))
+def leaves_the_thread(text: str) -> bool:
+    """Say whether source `text` may have functions run in other threads or processes."""
+    return bool(_ELSEWHERE.search(text))
 
 
 def draws(text: str, generator: str) -> bool:

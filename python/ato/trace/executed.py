@@ -83,13 +83,14 @@ def profiled(run: OpenRun) -> Profile | None:
         if gap not in run.gaps and type(sys.getprofile()) is not Profile:
             run.gaps.append(gap)
         return None
-    return Profile() if _watches else None
+    return Profile(run) if _watches else None
 
 
 class Profile:
     """A profile hook, for one call, up to a number of events."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: OpenRun) -> None:
+        self._run = run
         self._left = _EVENTS
 
     def start(self) -> None:
@@ -108,6 +109,9 @@ class Profile:
             _note(frame.f_code, frame)
         if self._left <= 0:
             self.stop()
+            gap = f"{_GAP}: not all seen in calls of more than {_EVENTS:,} events"
+            if gap not in self._run.gaps:
+                self._run.gaps.append(gap)
 
 
 class _Tool:
