@@ -127,7 +127,8 @@ def _cleaned(svg: ET.Element, found: Curves) -> str:
             if name is None or name in _UNUSED or "tooltip" in classes or empty:
                 parent.remove(child)
     # Within HTML no element of a picture has a namespace, nor can two have one id.
-    svg.attrib.pop("id", None)
+    for name in [name for name in svg.attrib if name == "id" or name.startswith("xmlns")]:
+        del svg.attrib[name]
     for element in svg.iter():
         element.tag = element.tag.rpartition("}")[2]
         kind = element.get("class", "").split()
