@@ -6,14 +6,19 @@ rank, in the trained function or outside, travels to the others as a value.
 
 from __future__ import annotations
 
+import os
 import pickle
+import sys
+import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ato.adict import ADict
 from ato.exceptions import ExecutorError, SearchOptionError
@@ -22,8 +27,9 @@ from ato.hyperopt.executors import Done, Engine, Portable
 from ato.hyperopt.hyperband import HyperBand
 from ato.hyperopt.ranks import Channel, DistributedMixIn
 from ato.hyperopt.result import Best, noted_config
+from ato.hyperopt.search import Ledger
 from ato.hyperopt.spaces import parse_spaces
-from ato.hyperopt.trial import Job, Outcome, Work, traceback_of
+from ato.hyperopt.trial import Job, Outcome, Result, Work, traceback_of
 from ato.scope import Scope
 
 if TYPE_CHECKING:
@@ -31,9 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DistributedHyperBand"]
 
-# How long a rank that failed waits for the others before it breaks the process group: they may well
-# be in a collective that this rank will never enter.
-_GRACE = 10.0
+# Seconds for which a rank that failed waits for the others before it ends the job: they may well be
+# in a collective that this rank will never enter, and nothing takes a collective back. (To destroy
+# the process group does release them under gloo, but it still writes into their tensors then.)
+_GRACE = 60.0
+_LOOK = 0.5  # seconds between two looks at whether a rank has given up
 
 
 class DistributedHyperBand(DistributedMixIn, HyperBand):
@@ -45,10 +53,10 @@ class DistributedHyperBand(DistributedMixIn, HyperBand):
 
     With `mode_parallel="data"` all ranks train one trial at a time together, with the same config;
     rank 0's metric counts, and what other ranks return is ignored. If one rank fails, the trial has
-    failed: ranks that wait for it in a collective are released after 10 s by ending the process
-    group, which is then made anew (groups of your own, `new_group`, are not). Under NCCL a rank is
-    released by NCCL's own timeout, which ends the job. With `"trials"` each rank trains trials of
-    its own, and the function uses no collectives; checkpoints must lie where every rank reads them.
+    failed. Where other ranks wait for the one that failed in a collective, it waits 60 s for them,
+    then the trial is recorded as failed and the job ends; with a tracker, `resume=True` goes on
+    behind it. With `"trials"` each rank trains trials of its own, and the function uses no
+    collectives; checkpoints must lie where every rank reads them.
 
     With a tracker rank 0 stores the search and the runs; with `"trials"` each rank stores its runs.
 
@@ -122,6 +130,11 @@ class DistributedHyperBand(DistributedMixIn, HyperBand):
         channel.part()
         return best
 
+    def _opened(self, name: str, base: ADict, key: str) -> tuple[Ledger, str, Path]:
+        opened = super()._opened(name, base, key)
+        self._ledger = opened[0]
+        return opened
+
     def _engine(self, work: Work, portable: Portable) -> Engine:
         channel = self._channel()
         if channel is None:
@@ -130,7 +143,7 @@ class DistributedHyperBand(DistributedMixIn, HyperBand):
         begin = {"folder": work.folder, "name": work.name, "keep_previous": work.keep_previous}
         channel.put("begin", begin)
         if self.mode_parallel == "data":
-            return _Together(channel, work)
+            return _Together(channel, work, self._ledger.add)
         return _SharedOut(channel, work, eager=self.scheduler == "asha")
 
     def _follow(
@@ -181,12 +194,15 @@ class DistributedHyperBand(DistributedMixIn, HyperBand):
 class _Together:
     """Rank 0's engine where all ranks train one trial."""
 
-    def __init__(self, channel: Channel, work: Work) -> None:
+    def __init__(self, channel: Channel, work: Work, record: Callable[[Result], None]) -> None:
         self._channel = channel
         self._work = work
+        self._record = record
+        self._training = False
         self._waiting: deque[tuple[Job, ADict]] = deque()
         self._number = 0
         self._announced: Job | None = None
+        self._fatal: str | None = None
         train = work.function
 
         @wraps(train)
@@ -194,6 +210,8 @@ class _Together:
             # By now the checkpoint of the rung before is where every rank looks for it.
             channel.put(f"job/{self._number}", self._now)
             self._announced = self._now
+            self._training = True
+            threading.Thread(target=self._watch, args=(self._number,), daemon=True).start()
             return train(*args, **kwargs)
 
         work.function = announce
@@ -205,18 +223,36 @@ class _Together:
         self._waiting.append((job, config))
 
     def wait(self) -> list[Done]:
+        if self._fatal is not None:  # the trial of which that is true has been recorded by now
+            raise ExecutorError(self._fatal)
         job, config = self._waiting.popleft()
         self._now = job
         outcome = _interruptible(self._work, job, config)
+        self._training = False
         if self._announced is not job:  # it failed before the others heard of it
             return [(job, outcome)]
         outcomes = _exchanged(self._channel, self._number, outcome)
+        if outcomes is None:
+            self._fatal = _stuck(0, outcome)
+            return [(job, outcome)]
         self._channel.delete(f"job/{self._number}")
         self._number += 1
         return [(job, _of_all(outcomes))]
 
     def close(self) -> None:
         self._waiting.clear()
+
+    def _watch(self, number: int) -> None:
+        """End this process where another rank has given up while this one waits for it."""
+        while self._training and self._number == number:
+            time.sleep(_LOOK)
+            if not self._channel.has(f"stuck/{number}"):
+                continue
+            why = self._channel.get(f"stuck/{number}")
+            if self._training and self._number == number:
+                self._record(Result(self._now, Outcome("failed", error=why)))
+                self._channel.put(f"recorded/{number}", True)
+                _end_job(why)
 
 
 def _train_along(channel: Channel, work: Work, base: ADict) -> None:
@@ -225,24 +261,28 @@ def _train_along(channel: Channel, work: Work, base: ADict) -> None:
     while channel.first_of([f"job/{number}", "end"]) != "end":
         job = channel.get(f"job/{number}")
         outcome = _interruptible(work, job, noted_config(base, job))
-        _exchanged(channel, number, outcome)
+        if _exchanged(channel, number, outcome) is None:
+            why = _stuck(channel.rank, outcome)
+            channel.put(f"stuck/{number}", why)
+            channel.first_of([f"recorded/{number}"], _GRACE)
+            _end_job(why)
         number += 1
 
 
-def _exchanged(channel: Channel, number: int, outcome: Outcome) -> list[Outcome]:
-    """Tell the other ranks how the trial went here, and hear how it went there."""
+def _exchanged(channel: Channel, number: int, outcome: Outcome) -> list[Outcome] | None:
+    """Tell the other ranks how the trial went here, and hear how it went there.
+
+    `None` if it failed and another rank is still at it after a while.
+    """
     channel.put(f"done/{number}/{channel.rank}", replace(outcome, reports=[]))
     failed = outcome.status != "completed"
     outcomes = []
     for rank in range(channel.world_size):
         key = f"done/{number}/{rank}"
-        there = channel.first_of([key], _GRACE if failed else None)
-        if there is None and channel.settle(f"fate/{number}", "broken") == "broken":
-            channel.break_group()
+        if channel.first_of([key], _GRACE if failed else None) is None:
+            return None
         outcomes.append(outcome if rank == channel.rank else channel.take(key))
         failed = failed or outcomes[-1].status != "completed"
-    if channel.settle(f"fate/{number}", "whole") == "broken":
-        channel.renew_group()
     return outcomes
 
 
@@ -278,6 +318,21 @@ def _without_result(function: Callable[..., Any]) -> Callable[..., Any]:
         return 0.0
 
     return call
+
+
+def _stuck(rank: int, outcome: Outcome) -> str:
+    return (
+        f"rank {rank} failed, and other ranks still wait for it after {_GRACE:g} s, in a collective "
+        "that cannot be taken back: the job ends. With a tracker, resume=True goes on behind this "
+        f"trial.\n{outcome.error}"
+    )
+
+
+def _end_job(why: str) -> NoReturn:
+    """End this process, which no exception can: its main thread may be inside a collective."""
+    sys.stderr.write(f"{why}\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 # -------------------------------------------------------------------- each rank its own trials

@@ -31,16 +31,12 @@ class Channel:
     What is sent is pickled: the ranks of a job trust each other.
     """
 
-    def __init__(self, store: Any, rank: int, world_size: int, backend: str) -> None:
+    def __init__(self, store: Any, rank: int, world_size: int) -> None:
         from torch import distributed  # whoever has a process group has loaded it
 
         self.rank = rank
         self.world_size = world_size
-        self._whole_store = store
-        self._name = f"ato-search-{next(_numbers)}"
-        self._store = distributed.PrefixStore(self._name, store)
-        self._backend = backend
-        self._renewals = itertools.count()
+        self._store = distributed.PrefixStore(f"ato-search-{next(_numbers)}", store)
         self._exchanges = itertools.count()
 
     def put(self, key: str, value: Any) -> None:
@@ -109,11 +105,6 @@ class Channel:
         """Count, over all ranks: 0, 1, 2, …"""
         return int(self._store.add(counter, 1)) - 1
 
-    def settle(self, key: str, proposal: str) -> str:
-        """What the ranks agree on: the first proposal that was made."""
-        agreed: bytes = self._store.compare_set(key, "", proposal)
-        return agreed.decode()
-
     def leave(self, why: str) -> None:
         """Say that this rank ends, so that nobody waits for it."""
         with contextlib.suppress(Exception):  # nobody may be left who could be told
@@ -144,26 +135,6 @@ class Channel:
         self.put(f"{key}/{self.rank}", value)
         return [self.take(f"{key}/{rank}") for rank in range(self.world_size)]
 
-    def break_group(self) -> None:
-        """End this rank's process group: whoever waits in one of its collectives gets an error."""
-        from torch import distributed  # loaded already
-
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
-
-    def renew_group(self) -> None:
-        """Make the process group anew; every rank must do so."""
-        from torch import distributed  # loaded already
-
-        self.break_group()
-        prefix = f"{self._name}-again-{next(self._renewals)}"
-        distributed.init_process_group(
-            backend=self._backend,
-            store=distributed.PrefixStore(prefix, self._whole_store),
-            rank=self.rank,
-            world_size=self.world_size,
-        )
-
 
 def open_channel() -> Channel | None:
     """A channel between the ranks of the process group; `None` where there is none."""
@@ -175,7 +146,6 @@ def open_channel() -> Channel | None:
         distributed.distributed_c10d._get_default_store(),
         distributed.get_rank(),
         distributed.get_world_size(),
-        str(distributed.get_backend_config()),
     )
 
 
