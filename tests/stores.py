@@ -42,10 +42,12 @@ def start_script(folder: Path, code: str, *arguments: str, **variables: str) -> 
     )
 
 
-def run_script(folder: Path, code: str, *arguments: str, **variables: str) -> tuple[int, str, str]:
+def run_script(
+    folder: Path, code: str, *arguments: str, timeout: float = 120, **variables: str
+) -> tuple[int, str, str]:
     """Run a script to its end: exit status, standard output, standard error."""
     with start_script(folder, code, *arguments, **variables) as process:
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=timeout)
     return process.returncode, output, errors
 
 
