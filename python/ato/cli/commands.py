@@ -15,7 +15,7 @@ from ato.cli.demo import demo
 from ato.cli.doctor import doctor
 from ato.cli.listing import code, diff, history, runs, show, trials
 from ato.cli.options import RunName, db_option, plain_errors
-from ato.cli.output import Program, console, print_json
+from ato.cli.output import Program, console, one_line, print_json, print_text
 from ato.cli.store import artifacts, db
 
 __all__ = ["main"]
@@ -50,12 +50,15 @@ def why(
     A and B are run ids, `latest`, `latest~1`, or unique run names. Without B, A is compared with
     the nearest earlier run of its project: the one that differs in the fewest things.
     """
-    from ato.explain import explain, load_runs  # SQLAlchemy loads
+    from ato.explain import explain, load_runs, nearest_earlier  # SQLAlchemy loads
 
+    chosen = run_b is None
     if run_b is None:
-        run_a, run_b = _nearest_earlier(run_a, db), run_a
+        run_a, run_b = str(nearest_earlier(run_a, db=db)), run_a
     first, second = load_runs(run_a, run_b, db=db)
     answer = explain(first, second, metric)
+    if chosen and format_ == "text":
+        click.echo(f"The nearest earlier run is {_named(answer.run_a)}.\n", err=output is not None)
     if format_ == "json":
         _write_json(answer.to_dict(), output)
     elif format_ == "html":
@@ -67,12 +70,8 @@ def why(
     sys.exit(1 if answer.verdict == "incomparable" else 0)
 
 
-def _nearest_earlier(run: str, db: str | None) -> str:
-    from ato.explain import nearest_earlier  # SQLAlchemy loads
-
-    chosen = str(nearest_earlier(run, db=db))
-    click.echo(f"ato: run {chosen} is the nearest earlier run", err=True)
-    return chosen
+def _named(run: Any) -> str:
+    return f"{run.id} ({one_line(run.name)})" if run.name else str(run.id)
 
 
 def _write_json(data: Any, output: Path | None) -> None:
@@ -93,7 +92,7 @@ def _write_text(answer: Any, output: Path | None, everything: bool) -> None:
 
 def _write(text: str, output: Path | None) -> None:
     if output is None:
-        click.echo(text)
+        print_text(text)
     else:
         # A name may hold a byte that is no text; it is written as an escape.
         output.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

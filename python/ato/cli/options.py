@@ -39,10 +39,21 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             raise  # the reader has seen enough: `Program` ends quietly
         except OSError as error:
             message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        except Exception as error:
+            if not _of_database(error):
+                raise
+            reason = str(getattr(error, "orig", error)).strip()
+            message = f"the store cannot be read: {reason}; `ato doctor` looks at it"
         click.echo(f"ato: {printable(message)}", err=True)
         sys.exit(2)
 
     return guarded
+
+
+def _of_database(error: Exception) -> bool:
+    # Where SQLAlchemy is not loaded, no error is one of its own.
+    errors = sys.modules.get("sqlalchemy.exc")
+    return errors is not None and isinstance(error, errors.DBAPIError)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import click
 
 from ato.provenance import printable
 
-__all__ = ["Program", "console", "one_line", "prepare_output", "print_json"]
+__all__ = ["Program", "console", "one_line", "prepare_output", "print_json", "print_text"]
 
 # What stands for the signs that the answers use where the output cannot show them.
 _ASCII = {"→": "->", "−": "-", "…": "...", "·": "|", "⋯": "...", "×": "x", "–": "-", "≠": "!="}
@@ -72,4 +72,9 @@ def one_line(text: object) -> str:
 def print_json(data: Any) -> None:
     """Print data as JSON, in the letters that the output knows."""
     unicode = (sys.stdout.encoding or "").lower().replace("_", "-") in ("utf-8", "utf8")
-    click.echo(json.dumps(data, indent=2, ensure_ascii=not unicode, default=str))
+    print_text(json.dumps(data, indent=2, ensure_ascii=not unicode, default=str))
+
+
+def print_text(text: str) -> None:
+    """Print a text as it is; `click.echo` would write UTF-8 to an output that asked for ASCII."""
+    sys.stdout.write(f"{text}\n")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ato.explain.explanation import Change, Divergence, Explanation, Finding
+from ato.explain.render.fitting import fitted, shown
 
 __all__ = ["render_text", "write_text"]
 
@@ -39,7 +40,8 @@ def render_text(answer: Explanation, *, everything: bool = False) -> str:
 def write_text(answer: Explanation, console: Console, *, everything: bool = False) -> None:
     """Print the answer to a console, in colour where it has colours."""
     for line in _lines(answer, everything):
-        console.print(line, soft_wrap=True)
+        for part in fitted(shown(line), console):
+            console.print(part, soft_wrap=True)
 
 
 def _lines(answer: Explanation, everything: bool) -> list[Text]:
@@ -56,10 +58,10 @@ def _lines(answer: Explanation, everything: bool) -> list[Text]:
         if group:
             lines += [Text(), Text(title, style="bold"), *_aside(group, everything)]
     lines += [Text(), _labelled("Same", _same(answer))]
-    shown = answer.unwatched if everything else answer.unwatched[:_FEW]
-    more = len(answer.unwatched) - len(shown)
+    listed = answer.unwatched if everything else answer.unwatched[:_FEW]
+    more = len(answer.unwatched) - len(listed)
     rest = [f"{more} more (--all shows them)"] if more else []
-    lines.append(_labelled("Not watched", "; ".join([*shown, *rest]) or "nothing known"))
+    lines.append(_labelled("Not watched", "; ".join([*listed, *rest]) or "nothing known"))
     return lines
 
 
@@ -104,7 +106,7 @@ def _causes(answer: Explanation) -> list[Text]:
             Text(),
             Text("To separate them, make again", "bold"),
         ]
-        lines += [Text(f"    {test.run}") for test in answer.tests]
+        lines += [Text(f"    {test.run}", no_wrap=True) for test in answer.tests]
     same_result = answer.result is not None and answer.result.a == answer.result.b
     if answer.first_divergence is not None and same_result:
         lines.append(Text("    The metric is the same all the same.", style="dim"))
