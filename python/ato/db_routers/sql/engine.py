@@ -7,8 +7,8 @@ import re
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -26,6 +26,11 @@ from ato.exceptions import (
     SchemaVersionError,
     StoreError,
 )
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
     "DEFAULT_LOCATION",
@@ -65,6 +70,8 @@ SQLITE_FILE_SETTINGS = (
     ("journal_mode", "WAL"),
 )
 
+# What a file of ato 2 holds; `importing` reads it.
+_ATO_2_TABLES = {"projects", "experiments", "metrics", "artifacts", "fingerprints"}
 _READ_ONLY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 DEFAULT_LOCATION = "sqlite:///experiments.db"
 # In what is no URL, all from the first colon behind the scheme to the last @ may be the password.
@@ -336,15 +343,38 @@ def _has_wal(path: Path) -> bool:
 
 def _prepare(engine: Engine) -> None:
     """Create what is missing. Any number of processes may do this to one fresh file at once."""
-    older = _retried(lambda: _check_revision(engine))
-    if older is None:
+    if _retried(lambda: _check_revision(engine)) is None:
         return
-    if older:
-        _upgrade(engine)
+    with _in_turn(engine):
+        older = _retried(lambda: _check_revision(engine))
+        if older is None:
+            return
+        if older:
+            _upgrade(engine)
+            return
+        if _is_file(engine.url):
+            _retried(lambda: _set_up_file(engine))
+        write(engine, _create)
+
+
+@contextmanager
+def _in_turn(engine: Engine) -> Iterator[None]:
+    """Let the processes that find a fresh file make it one after the other.
+
+    SQLite's own waiting is a lottery, in which one of many may draw blanks for half a minute. The
+    folder is locked, since nothing but SQLite may open the file: closing it elsewhere would let go
+    of SQLite's locks.
+    """
+    if fcntl is None or not _is_file(engine.url):
+        yield
         return
-    if _is_file(engine.url):
-        _retried(lambda: _set_up_file(engine))
-    write(engine, _create)
+    folder = os.open(Path(engine.url.database or "").parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a network's file system may have no such locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _retried(work: Callable[[], T]) -> T:
@@ -402,6 +432,12 @@ def _revision(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
+    if "alembic_version" not in tables and tables >= _ATO_2_TABLES:
+        path = place(connection.engine.url)
+        raise NotADatabaseError(
+            f"{path} was written by ato 2; bring its runs into a store of this version with "
+            f"'ato db import {path} --db NEW.db' (the old file stays as it is), and name the new one"
+        )
     if "alembic_version" not in tables:
         raise NotADatabaseError(
             f"{place(connection.engine.url)} is a database, but not one of Ato's; name another path"

@@ -233,6 +233,7 @@ def _writer(run_id: int, attempt: int, start: datetime) -> Writer:
 
 def project_id(connection: Connection, name: str) -> int:
     """The id of a project, made if there is none of that name; in a write transaction."""
+    name = as_text(name)
     found = connection.scalar(select(Project.id).where(Project.name == name))
     if found is not None:
         return found

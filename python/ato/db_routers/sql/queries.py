@@ -195,6 +195,7 @@ def similar_runs_by_trace(
     """See `SQLFinder.find_similar_runs_by_trace`."""
     if trace_type not in {"static", "runtime"}:
         raise StoreError(f"trace_type is 'static' or 'runtime', not {trace_type!r}")
+    trace_id = as_text(trace_id)
     engine = drained(engine)
     run = _the_run(engine, run_id)
     of_run = run.fingerprints if trace_type == "static" else run.runtime_fingerprints
@@ -214,6 +215,7 @@ def similar_runs_by_trace(
 
 def trace_statistics(engine: Engine, project_name: str, trace_id: str) -> dict[str, Any]:
     """See `SQLFinder.get_trace_statistics`."""
+    trace_id = as_text(trace_id)
     engine = drained(engine)
     with engine.connect() as connection:
         project = _project_id(connection, project_name)
@@ -318,6 +320,8 @@ def _load(engine: Engine, query: Select[Any]) -> list[Experiment]:
     ids = {run.config_id for run in runs}
     texts = details.ConfigTexts(engine, ids)
     for run in runs:
+        if run.tags is None:
+            set_committed_value(run, "tags", [])
         if run.status == "running":
             set_committed_value(run, "status", status_now(run, folder))
         details.attach(run, engine, texts)

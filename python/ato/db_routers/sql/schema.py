@@ -323,14 +323,16 @@ class Metric(Base):
     """One logged point. `ident` is the running call's, `position` the next call's sequence number."""
 
     __tablename__ = "metrics"
-    __table_args__ = (Index(None, "run_id", "key_id", "step"), {"sqlite_with_rowid": False})
+    # The points of one metric lie together and in their order, however many others a run has: with
+    # the key last, reading 20,000 of them would fetch each from a place of its own.
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     run_id: Mapped[int] = mapped_column(ForeignKey("experiments.id"), primary_key=True)
+    key_id: Mapped[int] = mapped_column(ForeignKey("metric_keys.id"), primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True, default=0)
     rank: Mapped[int] = mapped_column(primary_key=True, default=0)
     process: Mapped[int] = mapped_column(primary_key=True, default=0)
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    key_id: Mapped[int] = mapped_column(ForeignKey("metric_keys.id"))
     value: Mapped[float] = mapped_column(Real, nullable=True)
     step: Mapped[int] = mapped_column(BigInteger)
     timestamp: Mapped[float]
@@ -363,7 +365,8 @@ class Artifact(Base):
     """A file or directory that the run made, or a reference to something outside.
 
     `kind` is `file`, `directory` or `reference` (no size, no digest). `tree` lists the files of a
-    directory: `{relative path: [size in bytes, BLAKE3]}`; its digest is that of the listing.
+    directory: `{relative path: [size in bytes, BLAKE3]}`; its digest is that of the listing. Of what
+    was `kept` the bytes lie beside the database, under their digests; see `keeping`.
     """
 
     __tablename__ = "artifacts"
@@ -378,6 +381,7 @@ class Artifact(Base):
     tree: Mapped[dict[str, Any] | None] = mapped_column(Json)
     # `metadata` is taken: SQLAlchemy keeps the tables under that name.
     details: Mapped[dict[str, Any] | None] = mapped_column("metadata", Json)
+    kept: Mapped[bool | None]
     timestamp: Mapped[float]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -67,11 +68,8 @@ def selected(
         chosen = [run for run in chosen if holds(values[run.id])]
     names = [order_by] if isinstance(order_by, str) else list(order_by or [])
     for name in reversed(names):
-        backwards = name.startswith("-")
         values = subjects.values(name.removeprefix("-"))
-        # Two stable sorts, so that what has no place in an order is last in either direction.
-        chosen.sort(key=lambda run: _rank(values[run.id])[1], reverse=backwards)
-        chosen.sort(key=lambda run: _rank(values[run.id])[0])
+        chosen = _ordered(chosen, values, backwards=name.startswith("-"))
     return chosen
 
 
@@ -185,15 +183,22 @@ def _condition(name: str, wanted: Any) -> Callable[[Any], bool]:
     return holds
 
 
-def _rank(value: Any) -> tuple[int, Any]:
-    """What has an order with others of its kind, first by kind; then what has none."""
-    if isinstance(value, (bool, int, float)) and not math.isnan(value):
-        return 0, value
-    if isinstance(value, str):
-        return 1, value
-    if hasattr(value, "timestamp"):
-        return 0, value.timestamp()
-    return 2, 0
+def _ordered(
+    runs: Sequence[Experiment], values: Mapping[int, Any], *, backwards: bool
+) -> list[Experiment]:
+    """Runs by value: numbers, then texts, then what has no order; in a tie as they were."""
+    kinds: tuple[list[Experiment], ...] = ([], [], [])
+    keys: dict[int, Any] = {}
+    for run in runs:
+        value = values[run.id]
+        if isinstance(value, datetime):
+            value = value.timestamp()
+        number = isinstance(value, (bool, int, float)) and not math.isnan(value)
+        keys[run.id] = value
+        kinds[0 if number else 1 if isinstance(value, str) else 2].append(run)
+    for kind in kinds[:2]:
+        kind.sort(key=lambda run: keys[run.id], reverse=backwards)
+    return [run for kind in kinds for run in kind]
 
 
 def names_of(mappings: Iterable[Mapping[str, Any]]) -> list[str]:

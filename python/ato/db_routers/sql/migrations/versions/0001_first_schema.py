@@ -217,11 +217,11 @@ def _records() -> None:
     op.create_table(
         "metrics",
         sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("key_id", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("process", sa.Integer(), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("key_id", sa.Integer(), nullable=False),
         sa.Column("value", sa.Double(), nullable=True),
         sa.Column("step", sa.BigInteger(), nullable=False),
         sa.Column("timestamp", sa.Double(), nullable=False),
@@ -230,12 +230,9 @@ def _records() -> None:
         sa.ForeignKeyConstraint(["key_id"], ["metric_keys.id"], name=op.f("fk_metrics_key_id")),
         sa.ForeignKeyConstraint(["run_id"], ["experiments.id"], name=op.f("fk_metrics_run_id")),
         sa.PrimaryKeyConstraint(
-            "run_id", "attempt", "rank", "process", "sequence", name=op.f("pk_metrics")
+            "run_id", "key_id", "attempt", "rank", "process", "sequence", name=op.f("pk_metrics")
         ),
         sqlite_with_rowid=False,
-    )
-    op.create_index(
-        op.f("ix_metrics_run_id_key_id_step"), "metrics", ["run_id", "key_id", "step"], unique=False
     )
     op.create_table(
         "metric_summaries",
@@ -338,6 +335,7 @@ def _files() -> None:
         sa.Column("digest", sa.String(length=64), nullable=True),
         sa.Column("tree", sa.Text(), nullable=True),
         sa.Column("metadata", sa.Text(), nullable=True),
+        sa.Column("kept", sa.Boolean(), nullable=True),
         sa.Column("timestamp", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["experiments.id"], name=op.f("fk_artifacts_run_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_artifacts")),
