@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ato.db_routers.sql.calls import calls_of
-from ato.events import CallRecord
+from ato.events import CallRecord, Leaf
 from ato.explain import align as alignment
 from ato.explain.align import Pair
 
@@ -100,3 +104,88 @@ def test_a_damaged_store_leads_in_no_circle() -> None:
         CallRecord("run", "run", 0, None, 0, 2, 0),
     ]
     assert shape(align(calls, calls, {("call", "step")})) == [("step", "step")]
+
+
+def inserted(every: int, names: list[str], extra: str) -> list[str]:
+    """The names with one more after every so many."""
+    return [
+        each
+        for n, name in enumerate(names, 1)
+        for each in ([name, extra] if n % every == 0 else [name])
+    ]
+
+
+def pooled(items: list[int]) -> list[CallRecord]:
+    """A run in which a pool makes one call for each item, in this order."""
+    calls = [
+        CallRecord(
+            "call", "step", n + 1, 0, n, n, n, "pool-_",
+            inputs={"item": Leaf(str(item), "int")}, output={"output": Leaf(str(item), "int")},
+        )
+        for n, item in enumerate(items)
+    ]  # fmt: skip
+    return [*calls, CallRecord("run", "run", 0, None, 0, len(items), 0)]
+
+
+def test_insertions_all_along_leave_the_rest_paired() -> None:
+    """A call that one run has more at every tenth place costs none of the others its partner."""
+    names = ["load", "step", "evaluate"] * 3000
+    other = inserted(10, names, "step")
+    top = align(flat_run(names), flat_run(other), KNOWN)
+    assert sum(left is not None and right is not None for left, right in shape(top)) == len(names)
+
+
+@given(st.permutations(range(12)))
+def test_a_pool_may_begin_its_calls_in_any_order(items: list[int]) -> None:
+    """Calls of a pool are paired by what went into them, so that no order is a difference."""
+    found = alignment.align(calls_of(pooled(list(range(12)))), calls_of(pooled(items)), KNOWN)
+    assert all(pair.a.inputs == pair.b.inputs for pair in found.top.children if pair.a and pair.b)
+    assert not list(found.differing())
+    assert not found.missing
+
+
+def test_what_a_pool_was_given_differently_is_paired_by_order() -> None:
+    """Calls with other inputs are no missing calls."""
+    top = align(pooled([1, 2, 3]), pooled([3, 7, 1]), KNOWN)
+    pairs = [(pair.a.inputs["item"].fingerprint, pair.b.inputs["item"].fingerprint) for pair in top.children if pair.a and pair.b]  # fmt: skip
+    assert sorted(pairs) == [("1", "1"), ("2", "7"), ("3", "3")]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (["load"] * 20_000, ["step"] * 20_000),
+        (["load", "step"] * 10_000, ["step", "step", "load"] * 7_000),
+        ([f"f{n % 700}" for n in range(20_000)], [f"f{n * 7 % 701}" for n in range(20_000)]),
+    ],
+    ids=["nothing in common", "other rhythm", "many functions shuffled"],
+)
+def test_time_is_linear_where_little_agrees(a: list[str], b: list[str]) -> None:
+    """Five times the calls take some five times as long, not twenty-five."""
+    known = {("call", name) for name in (*a, *b)}
+
+    def seconds(size: int) -> float:
+        one, two = calls_of(flat_run(a[:size])), calls_of(flat_run(b[:size]))
+        begin = time.process_time()
+        alignment.align(one, two, known)
+        return time.process_time() - begin
+
+    small = min(seconds(4_000) for _ in range(3))
+    assert min(seconds(20_000) for _ in range(3)) < 12 * small
+
+
+def test_calls_within_calls_a_thousand_deep() -> None:
+    """Recursion is walked without recursion, and its innermost call has all others around it."""
+    depth = 1000
+    calls = [
+        CallRecord("call", "step", n, n - 1, n - 1, depth - n, 0, output={"o": Leaf(str(n), "int")})
+        for n in range(depth, 0, -1)
+    ]
+    whole = [*calls, CallRecord("run", "run", 0, None, 0, depth, 0)]
+    other = [replace(whole[0], output={"o": Leaf("other", "int")}), *whole[1:]]
+    found = alignment.align(calls_of(whole), calls_of(other), KNOWN)
+    ((row, _),) = found.differing()
+    step, above = found.pair(row, row).parent, 0
+    while step is not None:
+        step, above = step.parent, above + 1
+    assert above == depth

@@ -167,7 +167,7 @@ class Alignment:
     @cached_property
     def _latest_a(self) -> dict[int, float]:
         rows: dict[int, int] = dict(zip(self.a.form, range(len(self.a)), strict=True))
-        alone = {f for f, p in zip(self.a.form, self.partner_a, strict=True) if p < 0}
+        alone = _less_than_all(self.a.form, self.partner_a, 0)
         return {
             form: self._finished(self.a, form, row, form in alone)
             for form, row in rows.items()
@@ -177,7 +177,7 @@ class Alignment:
     @cached_property
     def _latest_b(self) -> dict[int, float]:
         form, partner = self.b.form, self.partner_b
-        alone = {f for f, p in zip(form, partner, strict=True) if p < 0}
+        alone = _less_than_all(form, partner, 0)
         if self._alike == len(self.b):
             rows = dict(zip(form, range(len(form)), strict=True))
         else:
@@ -186,7 +186,7 @@ class Alignment:
             for each, other in zip(form, partner, strict=True):
                 if rows.setdefault(each, other) < other:
                     rows[each] = other
-        gone = {f for f, p in zip(form, partner, strict=True) if p == _APART}
+        gone = _less_than_all(form, partner, _ALONE)
         return {
             each: self._finished(self.b, each, row, each in alone)
             for each, row in rows.items()
@@ -293,8 +293,7 @@ class Alignment:
         ident_a, ident_b = self.a.ident, self.b.ident
         stack = [(self._side_a.root, self._side_b.root)]
         # Of what is alike already, the calls that go on are pairs as well.
-        for row in self._side_a.open(self._alike, below_a, below_b):
-            stack.append((row, row))
+        stack += [(row, row) for row in self._side_a.open(self._alike, below_a, below_b)]
         nothing: list[int] = []
         while stack:
             above = stack.pop()
@@ -385,6 +384,13 @@ class Alignment:
         return Missing(pair, self._ahead(pairs, place, above) - 0.5, other, begun)
 
 
+def _less_than_all(forms: array[int], partner: array[int], limit: int) -> set[int]:
+    """The forms that have a call whose partner is less than `limit`."""
+    if min(partner) >= limit:
+        return set()
+    return {form for form, other in zip(forms, partner, strict=True) if other < limit}
+
+
 def _order(missing: Missing) -> float:
     return missing.order
 
@@ -402,9 +408,13 @@ class _Side:
             if form.kind == "run" or key[:2] not in known:
                 apart.add(number)
         self.keys = array("q", map(numbers.__getitem__, calls.form))
-        self.apart = [row for row, form in enumerate(calls.form) if form in apart] if apart else []
-        self._apart_rows = set(self.apart)
-        self.root = self.rows[0]
+        # The run's own record is the last, unless a thread went on after its end.
+        self.root = len(calls) - 1 if calls.ident[-1] == 0 else self.rows[0]
+        if all(calls.forms[number].kind == "run" for number in apart):
+            self.apart = [self.root]
+        else:
+            self.apart = [row for row, form in enumerate(calls.form) if form in apart]
+        self._apart_rows = {self.root, *self.apart}
 
     @cached_property
     def rows(self) -> dict[int, int]:
@@ -468,6 +478,8 @@ def _alike(a: _Side, b: _Side) -> int:
     for one, two in columns:
         width = len(one) // len(a.calls)
         length = min(length, _common(one, two, length * width) // width)
+    if length == len(a.calls) == len(b.calls):
+        return length
     # The callers of these calls may be over later only; they have to be the same as well.
     callers = set(a.calls.parent[:length]).difference(a.calls.ident[:length], (-1, 0))
     while callers:
@@ -597,9 +609,9 @@ def _with_unfinished(calls: Calls, others: Calls) -> Calls:
     Idents count calls as they open: until two runs part, the other run's record of the same ident
     says which function it was. The run's own record is the last one to be written.
     """
-    absent = set(calls.parent) - set(calls.ident)
-    absent.discard(-1)
-    absent.discard(0)
+    absent: set[int] = set()
+    if max(calls.ident, default=0) >= len(calls):  # else every ident has its record
+        absent = set(calls.parent) - set(calls.ident) - {-1, 0}
     stand_ins = []
     if absent:
         for row, ident in enumerate(others.ident):

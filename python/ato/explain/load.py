@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ato.db_routers.sql.calls import Call, Calls, Form
-from ato.db_routers.sql.reading import Code, Point, RunRecords, present
+from ato.db_routers.sql.reading import Code, RunRecords, present
 from ato.explain.explanation import RunLabel
 from ato.explain.graph import CodeGraph, Key, Root
 

@@ -26,7 +26,7 @@ from ato.events import CallRecord, Draw, Executed, Leaf, Read
 __all__ = ["Call", "Calls", "Form", "calls_of", "read_calls"]
 
 DIGEST = 16  # bytes of an effect and of an entry
-_AT_ONCE = 50_000  # rows from the database; more need memory and save no time
+_AT_ONCE = 5_000  # rows from the database; more need memory and save no time
 _FEW, _NEAR, _KEPT = 8, 256, 10_000  # values read singly, read together, and kept
 _IDS_AT_ONCE = 500  # SQLite allows 999 parameters in old builds
 _NOBODY = -1  # stands for no parent
