@@ -211,5 +211,13 @@ TORCH: tuple[Planted, ...] = (
         tokens=("regularised",),
         also=("dropout",),
     ),
-    Planted("workers", "digits_torch", "explained", "config", "workers", tokens=("workers=2",)),
+    Planted(
+        "workers",
+        "digits_torch",
+        "explained",
+        "config",
+        "workers",
+        tokens=("workers=2",),
+        fresh=True,
+    ),
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_LONGEST = 120  # seconds after which a run that hangs is ended
 # What every run of Ato imports.
 _ALWAYS = ("sqlalchemy.orm", "sqlalchemy.dialects.sqlite", "alembic.command", "libcst", "rich.text")
 
@@ -69,6 +71,7 @@ def _serve(libraries: list[str]) -> None:
 
 def _become(request: dict[str, Any]) -> None:
     """Be what `python ARGV` in the folder would be; errors and exits go through to the top."""
+    signal.alarm(_LONGEST)
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)

@@ -18,6 +18,7 @@ from ato import events
 from ato.code.project import origin_of, project_roots, relative_path
 from ato.events import Executed, OpenRun
 from ato.fingerprints.values import main_name
+from ato.trace.static import passed_code, reached_units
 
 __all__ = ["FIRST_CALLS", "PROFILES", "Profile", "profiled", "run_opened"]
 
@@ -62,6 +63,15 @@ class _Executions:
         run.executed = list(self._found.values())
         if not _watches:
             _stop()
+        self._emit_unreached(run)
+
+    def _emit_unreached(self, run: OpenRun) -> None:
+        """Hand over the code of what ran though no static rule leads there: `getattr`, plug-ins."""
+        known = reached_units(run)
+        for code, unit in self._found.items():
+            function = None if (unit.module, unit.name) in known else _function_of(code, unit)
+            if function is not None:
+                passed_code(run, [function])
 
 
 def run_opened(run: OpenRun) -> None:
@@ -166,6 +176,17 @@ def _note(code: CodeType, frame: FrameType) -> None:
             watch.note(code, module)
     except Exception as error:  # noqa: BLE001 (a tracer never stops the run)
         events.report_failure(_GAP, error)
+
+
+def _function_of(code: CodeType, unit: Executed) -> object | None:
+    """The function that has this code, where it can be got at by its module and name."""
+    module = "__main__" if unit.module == main_name() else unit.module
+    found: Any = sys.modules.get(module)
+    for name in unit.name.split("."):
+        found = vars(found).get(name) if hasattr(found, "__dict__") else None
+        if isinstance(found, (staticmethod, classmethod)):
+            found = found.__func__
+    return found if getattr(found, "__code__", None) is code else None
 
 
 def _is_function(code: CodeType) -> bool:

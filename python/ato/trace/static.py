@@ -20,7 +20,15 @@ from ato.code import (
     module_body,
 )
 
-__all__ = ["Registration", "passed_code", "register", "register_scope", "run_opened", "trace"]
+__all__ = [
+    "Registration",
+    "passed_code",
+    "reached_units",
+    "register",
+    "register_scope",
+    "run_opened",
+    "trace",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Role = Literal["trace", "runtime", "scope"]
@@ -59,6 +67,10 @@ class Registration:
             return
         self._state, self._looks = self.code.state, 0
         run.recorder.on_code(events.CodeRecord(self.trace_id, self.role, self.code))
+
+    def code_in(self, run: events.OpenRun) -> CodeFingerprint | None:
+        """The code that is part of a run; `None` if this function is no part of it."""
+        return self.code if self._run is run else None
 
     def state(self) -> tuple[StateRef, ...]:
         """The globals and closures whose values the function reads, for its next recorded call.
@@ -168,6 +180,12 @@ def passed_code(run: events.OpenRun, things: Sequence[object]) -> list[str]:
             found.append(code.deep)
             run.recorder.on_code(events.CodeRecord(code.units[0].subject, "passed", code))
     return found
+
+
+def reached_units(run: events.OpenRun) -> set[tuple[str, str]]:
+    """The module and name of every unit that the functions registered for a run reach."""
+    codes = [registration.code_in(run) for registration in _registrations.values()]
+    return {(unit.module, unit.name) for code in codes if code for unit in code.units}
 
 
 def _code_of_passed(thing: object) -> CodeFingerprint | None:
