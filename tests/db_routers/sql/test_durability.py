@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
-import time
+import os
 
 import pytest
-from stores import ask, finder_for, kill, start_script
+from stores import ask, finder_for, logger_for, run_script, start_script
 
 LOGGING = """
 import os, sys
@@ -15,28 +14,94 @@ logger = SQLLogger({"experiment": {"sql": {"db_path": os.environ["DB"]}}})
 logger.run(name=sys.argv[1])
 for step in range(int(sys.argv[2])):
     logger.log_metrics({"loss": step, "acc": -step}, step)
-    os.write(1, b"%d\\n" % step)
 """
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_acknowledged_metrics_outlive_sigkill(tmp_path, seed):
-    """A process killed at a random moment loses no point that a log call has returned from."""
-    with start_script(tmp_path, LOGGING, "killed", "1000000") as process:
-        assert process.stdout.readline() == "0\n"
-        time.sleep(random.Random(seed).uniform(0.0, 0.2))
-        kill(process)
-        acknowledged = 1 + len(process.stdout.read().split("\n")[:-1])
+KILLED = """
+import os, random, signal, sys, time
+from ato.db_routers.sql.manager import SQLLogger
+pause = float(sys.argv[2])
+logger = SQLLogger({"experiment": {"sql": {"db_path": os.environ["DB"]}}})
+import sqlalchemy, ato.db_routers.sql.opening, ato.db_routers.sql.recorder
+for number in range(int(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        logger.run(name=str(number))
+        acknowledged = os.open(f"{number}.txt", os.O_CREAT | os.O_WRONLY)
+        for step in range(1_000_000):
+            logger.log_metrics({"loss": step, "acc": -step}, step)
+            os.write(acknowledged, b"x")
+            time.sleep(pause) if pause else None
+    while not os.path.exists(f"{number}.txt"):
+        time.sleep(0.001)
+    time.sleep(random.Random(number).uniform(0.0, 0.05 + 5 * pause))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+# All that was asked for once is 200; see `test_acknowledged_metrics_outlive_sigkill`.
+KILLS = int(os.environ.get("ATO_TEST_KILLS", "12"))
+
+
+@pytest.mark.file
+@pytest.mark.parametrize("pause", ["0", "0.2"], ids=["full speed", "5 a second"])
+def test_acknowledged_metrics_outlive_sigkill(tmp_path, pause):
+    """Processes killed at random moments lose no point that a log call has returned from."""
+    kills = KILLS if pause == "0" else max(1, KILLS // 6)
+    code, _, errors = run_script(tmp_path, KILLED, str(kills), pause, timeout=590)
+    assert (code, errors) == (0, "")
     path = tmp_path / "runs.db"
-    assert ask(path, "PRAGMA integrity_check") == [("ok",)]
     finder = finder_for(path)
-    run = finder.find_run(1)
-    assert run.status == "crashed"
-    assert run.end_time is None
-    losses = [p.value for p in run.metrics if p.key == "loss"]
-    assert acknowledged <= len(losses) <= acknowledged + 1
-    assert losses == list(range(len(losses)))
+    for number in range(kills):
+        run = finder.find_run(number + 1)
+        acknowledged = (tmp_path / f"{number}.txt").stat().st_size
+        assert (run.status, run.end_time, run.name) == ("crashed", None, str(number))
+        losses = [p.value for p in run.metrics if p.key == "loss"]
+        assert acknowledged <= len(losses) <= acknowledged + 1
+        assert losses == list(range(len(losses)))
+        assert [p.value for p in run.metrics if p.key == "acc"] == [-loss for loss in losses]
     finder.engine.dispose()
+    assert ask(path, "PRAGMA integrity_check") == [("ok",)]
+    assert not (tmp_path / "runs.db.journals").exists()
+    logger = logger_for(path)
+    assert logger.run(resume=kills) == kills
+    logger.finish()
+    logger.engine.dispose()
+
+
+def test_sixty_four_processes_start_on_a_fresh_file(tmp_path):
+    """Sixty-four processes may start at once where there is no database, and all log into it."""
+    code, _, errors = run_script(
+        tmp_path,
+        """
+        import os
+        from ato.db_routers.sql.manager import SQLLogger
+        import sqlalchemy, ato.db_routers.sql.opening, ato.db_routers.sql.recorder
+        begin, go = os.pipe()
+        children = []
+        for number in range(64):
+            child = os.fork()
+            if child == 0:
+                os.close(go)
+                os.read(begin, 1)  # ends for all of them at once
+                logger = SQLLogger({"experiment": {"sql": {"db_path": os.environ["DB"]}}})
+                logger.run(name=str(number))
+                for step in range(10):
+                    logger.log_metrics({"loss": step, "acc": -step}, step)
+                logger.finish()
+                os._exit(0)
+            children.append(child)
+        os.close(go)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 64
+        """,
+        timeout=300,
+    )
+    assert (code, errors) == (0, "")
+    path = tmp_path / "runs.db"
+    assert ask(path, "SELECT count(*), count(DISTINCT name) FROM experiments") == [(64, 64)]
+    assert ask(path, "SELECT count(*) FROM metrics") == [(64 * 10 * 2,)]
+    assert ask(path, "SELECT DISTINCT status FROM experiments") == [("completed",)]
+    assert ask(path, "PRAGMA integrity_check") == [("ok",)]
 
 
 def test_eight_processes_start_on_a_fresh_file(tmp_path):

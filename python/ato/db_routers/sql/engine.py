@@ -8,7 +8,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -163,7 +163,7 @@ def write(engine: Engine, work: Callable[[Connection], T]) -> T:
         try:
             options = postgresql.WRITE_OPTIONS if _is_server(engine) else {}
             connecting = engine.connect().execution_options(ato_write=True, **options)
-            with connecting as connection, connection.begin():
+            with _in_turn(engine), connecting as connection, connection.begin():
                 return work(connection)
         except DBAPIError as error:
             if not is_busy(error) or time.monotonic() >= deadline:
@@ -343,38 +343,45 @@ def _has_wal(path: Path) -> bool:
 
 def _prepare(engine: Engine) -> None:
     """Create what is missing. Any number of processes may do this to one fresh file at once."""
-    if _retried(lambda: _check_revision(engine)) is None:
+    older = _retried(lambda: _check_revision(engine))
+    if older is None:
         return
-    with _in_turn(engine):
-        older = _retried(lambda: _check_revision(engine))
-        if older is None:
-            return
-        if older:
-            _upgrade(engine)
-            return
-        if _is_file(engine.url):
+    if older:
+        _upgrade(engine)
+        return
+    if _is_file(engine.url):
+        with _in_turn(engine):
             _retried(lambda: _set_up_file(engine))
-        write(engine, _create)
+    write(engine, _create)
 
 
 @contextmanager
 def _in_turn(engine: Engine) -> Iterator[None]:
-    """Let the processes that find a fresh file make it one after the other.
+    """Let the processes that write one file do so one after the other.
 
-    SQLite's own waiting is a lottery, in which one of many may draw blanks for half a minute. The
-    folder is locked, since nothing but SQLite may open the file: closing it elsewhere would let go
-    of SQLite's locks.
+    SQLite waits longer and longer between its looks, so that one of many may draw blanks for half a
+    minute. The folder is locked, since nothing but SQLite may open the file: closing it elsewhere
+    would let go of SQLite's locks. Who gets no turn in time is left to SQLite.
     """
-    if fcntl is None or not _is_file(engine.url):
+    with ExitStack() as stack:
+        if fcntl is not None and _is_file(engine.url):
+            # A network's file system may have no such locks, and a file that is only read no folder.
+            with suppress(OSError):
+                folder = os.open(Path(engine.url.database or "").parent, os.O_RDONLY)
+                stack.callback(os.close, folder)
+                _wait_for_lock(folder)
         yield
-        return
-    folder = os.open(Path(engine.url.database or "").parent, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a network's file system may have no such locks
-            fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
+
+
+def _wait_for_lock(descriptor: int) -> None:
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.003)
+        else:
+            return
 
 
 def _retried(work: Callable[[], T]) -> T:
