@@ -5,16 +5,23 @@ import stat
 from pathlib import Path
 
 import pytest
+from stores import ask, config_for
 
+from ato import events
+from ato.adict import ADict
 from ato.db_routers.sql import redaction
+from ato.db_routers.sql.manager import SQLLogger
 from ato.db_routers.sql.redaction import (
     holds_secret,
     is_secret_key,
     keyed_digest,
     mask_command,
     mask_origin,
+    mask_text,
     mask_write,
+    without_credentials,
 )
+from ato.events import CallRecord, Leaf
 
 
 @pytest.mark.parametrize(
@@ -123,3 +130,48 @@ def test_a_list_with_a_secret_in_it_is_secret():
     assert holds_secret("token", ["x"])
     assert not holds_secret("hosts", [{"user": "x"}, {"password": None}])
     assert not holds_secret("token", [1, 2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me:hunter2@host/runs",
+        "--db=postgresql+psycopg://me:hunter2@host:5432/runs?sslmode=require",
+        "experiment.sql.db_path=postgres://me:hunter2@host/runs",
+        "https://:hunter2@host/x and s3://key:hunter2@bucket/y",
+        "'postgresql://me:hunter2@host/runs'",
+    ],
+)
+def test_the_password_of_a_url_is_masked(text):
+    """A URL keeps its user and host and loses its password, wherever it stands in a text."""
+    assert "hunter2" in text
+    masked = mask_text(text)
+    assert "hunter2" not in masked
+    assert "host" in masked
+    assert "hunter2" not in str(mask_command(["train.py", text]))
+
+
+@pytest.mark.parametrize("text", ["http://host/a:b@c", "a@b.c", "s3://bucket/x", "x: y://z"])
+def test_other_urls_stay_as_they_are(text):
+    """A text without a password in a URL is not changed."""
+    assert without_credentials(text) == text
+
+
+def test_the_address_of_the_store_is_kept_without_its_password(path, tmp_path):
+    """A run stores neither the password of its store's URL nor another URL's, in any place."""
+    address = "mongodb://me:hunter2@host/data"
+    config = ADict(config_for(path), data=address, many=["x", {"url": address}])
+    config.data = "elsewhere"
+    config.other = address
+    with SQLLogger(config) as logger:
+        logger.run()
+        leaf = {"args[0]": Leaf("f" * 64, "str", text=repr(address))}
+        record = CallRecord("call", "train.step", 1, 0, 0, 1, 0, inputs=leaf)
+        events.current_run().recorder.on_call(record)
+    logger.engine.dispose()
+    rows = [
+        ask(path, f"SELECT * FROM {table}") for table in ("configs", "experiments", "call_values")
+    ]
+    assert "elsewhere" in str(rows)
+    for secret in ("hunter2", "correct horse", "correct%20horse", "f" * 64):
+        assert secret not in str(rows)

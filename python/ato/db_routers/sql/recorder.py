@@ -28,7 +28,12 @@ from ato.db_routers.sql.drain import drain, store_records
 from ato.db_routers.sql.engine import explain_failure
 from ato.db_routers.sql.journals import Writer
 from ato.db_routers.sql.metric_values import as_key, as_number, as_step
-from ato.db_routers.sql.redaction import is_secret_key, keyed_digest, mask_leaves
+from ato.db_routers.sql.redaction import (
+    is_secret_key,
+    is_secret_leaf,
+    keyed_digest,
+    mask_leaves,
+)
 from ato.db_routers.sql.rows import call_cells
 from ato.db_routers.sql.text import as_text
 from ato.exceptions import StoreError
@@ -329,7 +334,7 @@ class RunRecorder:
         changed: dict[str, Any] = {}
         for name in ("inputs", "mutated", "output"):
             leaves = getattr(record, name)
-            if any(map(is_secret_key, leaves)):
+            if any(is_secret_leaf(path, leaf) for path, leaf in leaves.items()):
                 changed[name] = mask_leaves(leaves)
         if any(self._is_secret(read.key) for read in record.reads):
             changed["reads"] = self._keyed(record.reads)

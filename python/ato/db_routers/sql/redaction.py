@@ -20,8 +20,10 @@ from ato.events import Leaf
 
 __all__ = [
     "MASK",
+    "has_credentials",
     "holds_secret",
     "is_secret_key",
+    "is_secret_leaf",
     "keyed_digest",
     "mask_command",
     "mask_leaves",
@@ -29,6 +31,7 @@ __all__ = [
     "mask_text",
     "mask_write",
     "state_folder",
+    "without_credentials",
 ]
 
 MASK = "<secret>"
@@ -39,6 +42,8 @@ _SECRET_KEY = re.compile(
 )
 # A name and what parts it from its value, inside of a longer text: `token=`, `'api-key': `.
 _NAMED = re.compile(r"([\w.-]+)['\"]?\s*(?::=|[:=])\s*")
+# `postgresql://me:hunter2@host/runs`: the password of a URL, wherever it stands.
+_CREDENTIALS = re.compile(r"(?<=://)([^\s/:@'\"]*:)[^\s@'\"]+(?=@)")
 _CLOSING = {"{": "}", "[": "]", "(": ")"}
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _KEY_BYTES = 32
@@ -81,7 +86,8 @@ def mask_command(arguments: Sequence[str]) -> list[str]:
 
 
 def mask_text(text: str) -> str:
-    """A text without the values that stand behind a secret's name in it: `{token: x, lr: 1}`."""
+    """A text without the values behind a secret's name in it, `{token: x}`, and URLs' passwords."""
+    text = without_credentials(text)
     kept: list[str] = []
     at = 0
     for match in _NAMED.finditer(text):
@@ -89,6 +95,17 @@ def mask_text(text: str) -> str:
             kept += [text[at : match.end()], MASK]
             at = _value_end(text, match.end())
     return "".join([*kept, text[at:]])
+
+
+def without_credentials(text: str) -> str:
+    """A text without the passwords of the URLs in it."""
+    return _CREDENTIALS.sub(rf"\1{MASK}", text) if has_credentials(text) else text
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a text has a URL with a password in it."""
+    # Two plain searches first: this is asked of every text that a call takes or gives.
+    return "://" in text and "@" in text and _CREDENTIALS.search(text) is not None
 
 
 def _value_end(text: str, start: int) -> int:
@@ -112,13 +129,13 @@ def _value_end(text: str, start: int) -> int:
 
 
 def holds_secret(key: str, value: object) -> bool:
-    """Whether a config's value is a secret text, or a list with one in it."""
+    """Whether a config's value is a secret text or a URL with a password, or a list with one."""
     seen: set[int] = set()  # a list may contain itself
     left = [(key, value)]
     while left:
         name, item = left.pop()
         if isinstance(item, str):
-            if is_secret_key(name):
+            if is_secret_key(name) or has_credentials(item):
                 return True
         elif isinstance(item, (Mapping, list, tuple)) and id(item) not in seen:
             seen.add(id(item))
@@ -128,8 +145,15 @@ def holds_secret(key: str, value: object) -> bool:
 
 
 def mask_leaves(leaves: dict[str, Leaf]) -> dict[str, Leaf]:
-    """What a call took or gave, without the secrets: texts that stand under a secret's name."""
-    return {path: _masked(leaf) if is_secret_key(path) else leaf for path, leaf in leaves.items()}
+    """What a call took or gave, without the secrets: texts under a secret's name, URLs' passwords."""
+    return {
+        path: _masked(leaf) if is_secret_leaf(path, leaf) else leaf for path, leaf in leaves.items()
+    }
+
+
+def is_secret_leaf(path: str, leaf: Leaf) -> bool:
+    """Whether what a call took or gave is a secret."""
+    return is_secret_key(path) or (leaf.text is not None and has_credentials(leaf.text))
 
 
 def _masked(leaf: Leaf) -> Leaf:
@@ -140,11 +164,19 @@ def _masked(leaf: Leaf) -> Leaf:
 
 
 def mask_origin(write: dict[str, Any]) -> dict[str, Any]:
-    """A `provenance.Write` as JSON, of no secret; its argument may have written secrets as well."""
-    origin = write.get("origin")
-    if not isinstance(origin, dict) or "text" not in origin or origin.get("kind") != "cli":
-        return write
-    return {**write, "origin": {**origin, "text": mask_text(origin["text"])}}
+    """A `provenance.Write` as JSON, of no secret; its argument may have written secrets as well.
+
+    Nor may a value that it had before, or an argument, keep the password of a URL.
+    """
+    kept = dict(write)
+    for name in ("value_text", "replaced_text"):
+        if isinstance(kept.get(name), str):
+            kept[name] = without_credentials(kept[name])
+    origin = kept.get("origin")
+    if isinstance(origin, dict) and isinstance(origin.get("text"), str):
+        mask = mask_text if origin.get("kind") == "cli" else without_credentials
+        kept["origin"] = {**origin, "text": mask(origin["text"])}
+    return kept
 
 
 def mask_write(write: dict[str, Any], key: str) -> dict[str, Any]:
