@@ -351,25 +351,25 @@ class Alignment:
         Calls of one function with the same inputs are alike, whichever of them came first. What is
         left is paired by order.
         """
-        calls_a, calls_b = self.a, self.b
-        keys_a, keys_b = self._side_a.keys, self._side_b.keys
         taken: dict[int, int] = {}
-        for exactly in (True, False):
-            waiting: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+        left_a, left_b = a, b
+        for one, two in (
+            (self._side_a.contents, self._side_b.contents),
+            (self._side_a.keys, self._side_b.keys),
+        ):
+            waiting: dict[object, list[int]] = defaultdict(list)
+            for row in reversed(left_b):
+                waiting[two[row]].append(row)
+            for row in left_a:
+                same = waiting.get(one[row])
+                if same:
+                    taken[row] = same.pop()
+            if len(taken) == len(a) == len(b):
+                return list(taken.items()) if left_a is a else [(row, taken[row]) for row in a]
             used = set(taken.values())
-            for row in reversed(b):
-                if row not in used:
-                    entry = calls_b.entry_at(row) if exactly else b""
-                    waiting[keys_b[row], entry].append(row)
-            for row in a:
-                if row not in taken:
-                    entry = calls_a.entry_at(row) if exactly else b""
-                    same = waiting.get((keys_a[row], entry))
-                    if same:
-                        taken[row] = same.pop()
-        used = set(taken.values())
-        pairs = [(row, taken.get(row, _ALONE)) for row in a]
-        return pairs + [(_ALONE, row) for row in b if row not in used]
+            left_a = [row for row in a if row not in taken]
+            left_b = [row for row in b if row not in used]
+        return [(row, taken.get(row, _ALONE)) for row in a] + [(_ALONE, row) for row in left_b]
 
     def _first(self, pairs: list[tuple[int, int]], above: tuple[int, int]) -> Missing:
         """The first of pairs below another that only one run has."""
@@ -420,6 +420,13 @@ class _Side:
     def rows(self) -> dict[int, int]:
         """The row of each ident."""
         return dict(zip(self.calls.ident, range(len(self.calls)), strict=True))
+
+    @cached_property
+    def contents(self) -> list[tuple[int, bytes]]:
+        """What each call is a call of, and the digest of its inputs."""
+        entries, width = bytes(_entries(self.calls)), DIGEST
+        parts = [entries[at : at + width] for at in range(0, len(entries), width)]
+        return list(zip(self.keys, parts, strict=True))
 
     def parent_row(self, row: int) -> int:
         """The row of the nearest call around this one that takes part."""

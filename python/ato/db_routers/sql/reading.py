@@ -354,7 +354,7 @@ def points(connection: Connection, run_id: int, key: str | None = None) -> list[
     )
     if key is not None:
         query = query.where(MetricKey.key == key)
-    return [Point(*row) for row in connection.execute(query)]
+    return [Point._make(row) for row in connection.execute(query)]
 
 
 def _inputs(connection: Connection, run_id: int, attempt: int) -> list[InputFile]:
