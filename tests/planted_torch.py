@@ -218,6 +218,5 @@ TORCH: tuple[Planted, ...] = (
         "config",
         "workers",
         tokens=("workers=2",),
-        fresh=True,
     ),
 )

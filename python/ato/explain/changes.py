@@ -357,8 +357,8 @@ def _compare_data(a: list[InputFile], b: list[InputFile], changes: Changes) -> N
     digests = {f.digest for f in only_a if f.digest} & {f.digest for f in only_b if f.digest}
     for file in (*only_a, *only_b):
         if file.digest not in digests:
-            left, right = (file, None) if file.path in files_a else (None, file)
-            shown = _shown_file(left), _shown_file(right)
+            known = _shown_file(file)
+            shown = (known, None) if file.path in files_a else (None, known)
             changes.data[file.path] = Change("data", file.path, "opened", *shown)
 
 
