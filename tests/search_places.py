@@ -59,21 +59,22 @@ def train(config, trial):
 
 
 def in_ray() -> dict[str, Any]:
-    """Two workers of a cluster that runs already; then a cluster of the executor's own."""
+    """Two workers of a cluster that one executor starts and another one joins."""
     import ray
 
     from ato.hyperopt.ray_executor import RayExecutor
 
     found: dict[str, Any] = {}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    with RayExecutor(num_cpus=1) as executor:
+    owner = RayExecutor()
+    found["own"] = owner.submit(pow, 2, 5).result()
+    half = owner.num_workers / 2
+    with RayExecutor(num_cpus=half) as executor:
         found["workers"] = executor.num_workers
         hyperband.executor = executor
         found["digest"] = train().digest
-        defaults_dying(4)
+        scope.config.dies = 4
         best = train()
         found["died"] = [(each.job.trial, each.outcome.status) for each in best.failures]
-        defaults_dying(-1)
         found["error"] = repr(executor.submit(int, "x").exception())
         waiting = [executor.submit(time.sleep, 30) for _ in range(3)]
         found["cancelled"] = waiting[2].cancel()
@@ -83,10 +84,7 @@ def in_ray() -> dict[str, Any]:
         except RuntimeError as error:
             found["closed"] = str(error)
     found["joined"] = ray.is_initialized()
-    found["halves"] = RayExecutor(num_cpus=0.5).num_workers
-    ray.shutdown()
-    with RayExecutor() as executor:
-        found["own"] = executor.submit(pow, 2, 5).result()
+    owner.shutdown()
     found["stopped"] = not ray.is_initialized()
     return found
 
@@ -153,13 +151,13 @@ def on_ranks(folder: Path) -> None:
             found[name] = type(error).__name__
 
     store = f"sqlite:///{folder / 'store.db'}"
-    for parallel in ("data", "trials"):
-        trained.clear()
+    for parallel, function in (("data", lockstep), ("trials", apart)):
 
-        def interrupted(config, trial):
-            if rank == 0 and len(trained) == 3:
+        def interrupted(config, trial, parallel=parallel, function=function):
+            # A terminal's Ctrl-C reaches every rank; a signal may reach one.
+            if trial.number == 3 and (rank == 0 or parallel == "data"):
                 raise KeyboardInterrupt
-            return apart(config, trial)
+            return function(config, trial)
 
         options = {
             "tracker": SQLLogger(located(store)),
@@ -168,7 +166,7 @@ def on_ranks(folder: Path) -> None:
         }
         best = search(interrupted, **options)
         found[f"interrupted_{parallel}"] = best.interrupted
-        found[f"resumed_{parallel}"] = search(apart, resume=True, **options).digest
+        found[f"resumed_{parallel}"] = search(function, resume=True, **options).digest
 
     spaces = {**SPACES} if rank == 0 else {"depth": {"param_type": "CATEGORY", "categories": []}}
     try:
@@ -205,11 +203,6 @@ def on_ranks(folder: Path) -> None:
 def located(url: str) -> dict[str, Any]:
     """A config that names a store."""
     return {"experiment": {"project_name": "search", "sql": {"db_path": url}}}
-
-
-def defaults_dying(trial: int) -> None:
-    """Let the worker die in which a trial runs."""
-    scope.config.dies = trial
 
 
 @functools.cache

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-
 import search_places
+from search_places import report
+
 from ato.exceptions import ExecutorError, SearchOptionError
 from ato.hyperopt.base import DistributedMixIn
 from ato.hyperopt.hyperband import DistributedHyperBand, HyperBand
-from search_places import report
 
 
 @pytest.fixture(params=["torchrun-2", "torchrun-3"])

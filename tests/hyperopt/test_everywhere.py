@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-
 import search_places
-from ato import HyperBand
 from search_places import report
+
+from ato import HyperBand
 
 
 def here(processes=None):

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from search_places import report
 
 from ato.exceptions import SearchOptionError
 from ato.hyperopt.ray_executor import RayExecutor
-from search_places import report
 
 
 @pytest.fixture
@@ -14,9 +14,8 @@ def found():
 
 
 def test_it_joins_the_cluster_that_is_there_and_leaves_it_running(found):
-    """As many calls run at a time as the cluster has room for, and shutdown lets it live."""
+    """Two calls of half the cluster run at a time, and shutdown lets it live."""
     assert found["workers"] == 2
-    assert found["halves"] == 4
     assert found["joined"]
 
 

@@ -6,12 +6,16 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ato.adict import ADict
 from ato.fingerprints import value_hex
 from ato.hyperopt.base import Mode, trial_config
 from ato.hyperopt.trial import Job, Result
 from ato.provenance import Origin
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Best", "noted_config", "ranked"]
 
@@ -85,6 +89,18 @@ class Best:
     def failures(self) -> list[Result]:
         """The trainings that failed; `result.outcome.error` says why."""
         return [result for rung in self.rungs for result in rung if not result.succeeded]
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """Draw rungs, parallel coordinates and the importance of each parameter.
+
+        The result is a matplotlib figure (a notebook shows it); with `path` it is written there too.
+
+        Raises:
+            SearchError: the extra is missing: `pip install 'ato-rs[plot]'`.
+        """
+        from ato.hyperopt.plots import plot  # matplotlib loads
+
+        return plot(self, path)
 
     @cached_property
     def digest(self) -> str:
