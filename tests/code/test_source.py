@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import linecache
 import logging
 import sys
@@ -31,6 +32,21 @@ def load(folder: Path, name: str, monkeypatch) -> types.ModuleType:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ATO_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("binding", ["T = lambda x: x + {}", "T = np.array([1, {}])"])
+def test_a_reloaded_module_counts_by_its_new_statements(tmp_path, monkeypatch, binding):
+    """After a reload, as in a notebook, a function is another if what it reaches was bound anew."""
+    text = f"import numpy as np\n{binding}\ndef f(x):\n    return T\n"
+    folder = write_files(tmp_path / "p", {"bound.py": text.format(2)})
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    module = load(folder, "bound", monkeypatch)
+    before = fingerprint_code(module.f)
+    (folder / "bound.py").write_text(text.format(30))
+    assert fingerprint_code(module.f).deep == before.deep, "it was not executed yet"
+    importlib.reload(module)
+    after = fingerprint_code(module.f)
+    assert (after.logic, after.deep == before.deep) == (before.logic, False)
 
 
 def test_a_file_that_is_edited_after_import_is_not_confused(tmp_path, monkeypatch):

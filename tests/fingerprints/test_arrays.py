@@ -252,6 +252,15 @@ def test_a_list_with_what_cannot_be_digested_is_refused() -> None:
         digest_array(np.ones(3), algorithm="md5")  # type: ignore[arg-type]
 
 
+def test_an_unknown_algorithm_is_an_error_whatever_the_value() -> None:
+    """A value that has no arrays in it is no reason to pass over a typing error."""
+    for value in (1, [np.ones(3)], np.ones(3), torch.ones(3)):
+        with pytest.raises(UnsupportedValueError, match="no algorithm 'md5' for arrays; use"):
+            fingerprint(value, algorithm="md5")  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedValueError, match="no algorithm 'md5' for arrays; use"):
+        digest_array(torch.ones(3), algorithm="md5")  # type: ignore[arg-type]
+
+
 def test_a_state_dict_has_the_fingerprint_that_its_items_have_one_by_one() -> None:
     """Arrays that are digested together count as they do alone, nested in any way."""
     arrays = {name: make() for name, make in LISTED.items()}

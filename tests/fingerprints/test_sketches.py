@@ -320,6 +320,15 @@ def test_sketches_of_other_shapes_are_not_compared() -> None:
             relative_distance(sketched(a), sketched(other))
 
 
+def test_what_is_no_sketch_has_no_distance() -> None:
+    """A digest without a sketch, an array or a text is refused with what to pass."""
+    found = sketched(np.ones(3))
+    for wrong in (None, np.ones(3), found.to_text()):
+        for pair in ((found, wrong), (wrong, found)):
+            with pytest.raises(SketchError, match="is no sketch; pass"):
+                relative_distance(*pair)
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (2, 3, 4)])
 def test_a_sketch_is_kept_as_text_to_the_bit(shape: tuple[int, ...]) -> None:
     """What is stored and read again is equal, and fits JSON."""

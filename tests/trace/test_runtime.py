@@ -54,6 +54,21 @@ def test_arguments_and_output_are_recorded_by_path() -> None:
     assert call.outcome == "returned"
 
 
+def test_a_keyword_may_have_the_name_of_a_positional_argument() -> None:
+    """Both are recorded, each under a path of its own."""
+
+    def step(x, /, **options): ...
+
+    with recording() as recorder:
+        runtime_trace(step, trace_id="step", every=1)(1, x=2, y=3)
+    (call,) = recorder.of("step")
+    assert {path: leaf.text for path, leaf in call.inputs.items()} == {
+        "x": "1",
+        "options['x']": "2",
+        "y": "3",
+    }
+
+
 def test_equal_arguments_have_equal_fingerprints_and_others_have_not() -> None:
     """Inputs of two calls are equal exactly where the values are."""
     traced = runtime_trace(lambda x: x, trace_id="inputs")

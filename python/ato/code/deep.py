@@ -66,7 +66,7 @@ def module_body(module: ModuleType) -> CodeFingerprint | None:
     The unit is named `<module>`. Returns `None` where there is no source, as at a prompt.
     """
     path = getattr(module, "__file__", None)
-    source = None if path is None else source_of_file(path)
+    source = None if path is None else source_of_file(path, vars(module))
     if path is None or source is None or source.definitions is None:
         return None
     walk = _walk(None)

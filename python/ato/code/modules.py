@@ -49,10 +49,10 @@ class Module:
 
     @functools.cached_property
     def source(self) -> Source | None:
-        """The file's text as it was first seen; asked of the file once in a walk."""
+        """The file's text as it was executed; asked of the file once in a walk."""
         if self.path is None or self.path.endswith(_COMPILED):
             return None
-        return source_of_file(self.path)
+        return source_of_file(self.path, self.namespace)
 
     @property
     def definitions(self) -> FileDefinitions | None:

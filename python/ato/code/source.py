@@ -135,13 +135,16 @@ class Source:
 
 # Every version of a file's text that was seen, the newest last.
 _seen: dict[str, list[Source]] = {}
+# By file, the spec under which its module was executed last, and the text that was executed.
+_executed: dict[str, tuple[object, Source]] = {}
 
 
 def capture_source(fn: Callable[..., Any]) -> None:
     """Keep the text of the file that `fn` is written in, as it stands now."""
-    code = getattr(_unwrapped(fn), "__code__", None)
+    function = _unwrapped(fn)
+    code = getattr(function, "__code__", None)
     if code is not None:
-        _versions(code.co_filename)
+        source_of_file(code.co_filename, getattr(function, "__globals__", None))
 
 
 def find_definition(fn: Any) -> tuple[Source, Definition] | str:
@@ -163,10 +166,23 @@ def find_definition(fn: Any) -> tuple[Source, Definition] | str:
     return f"{Path(code.co_filename).name} was edited after it was imported"
 
 
-def source_of_file(path: str) -> Source | None:
-    """The text of a module's file as it was when it was first seen."""
+def source_of_file(path: str, namespace: dict[str, Any] | None) -> Source | None:
+    """The text of a module's file as it was when it was first seen since the module was executed.
+
+    A module that is executed again (`importlib.reload`, a notebook's `%autoreload`) has another spec.
+    """
     versions = _versions(path)
-    return versions[0] if versions else None
+    if not versions:
+        return None
+    spec = None if namespace is None else namespace.get("__spec__")
+    if spec is None or namespace is None or namespace.get("__file__") != path:
+        return _executed[path][1] if path in _executed else versions[0]
+    known = _executed.get(path)
+    if known is None:
+        known = _executed[path] = spec, versions[0]
+    elif known[0] is not spec:
+        known = _executed[path] = spec, versions[-1]
+    return known[1]
 
 
 def _versions(path: str, namespace: dict[str, Any] | None = None) -> list[Source]:

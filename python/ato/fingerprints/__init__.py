@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ato.exceptions import UnsupportedValueError
 from ato.fingerprints.arrays import ArrayDigest, digest_array, digest_arrays
 from ato.fingerprints.batch import Batch
 from ato.fingerprints.files import fingerprint_file
@@ -50,6 +51,10 @@ def fingerprint(obj: Any, *, algorithm: Literal["xxh3", "blake3"] = "xxh3") -> F
             generator, a lock, an open file); the message has the path to it.
         DepthError: values are nested more than 1,000 levels deep.
     """
+    if algorithm not in ("xxh3", "blake3"):
+        raise UnsupportedValueError(
+            f"there is no algorithm {algorithm!r} for arrays; use 'xxh3' or 'blake3'"
+        )
     if type(obj) not in _PLAIN and is_array(obj):
         found = digest_array(obj, algorithm=algorithm)
         return Fingerprint(found.hex, found.scheme)

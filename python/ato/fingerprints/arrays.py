@@ -102,6 +102,10 @@ def _digest_storage(
         from ato.fingerprints import cuda  # it imports torch, which is there
 
         return cuda.digest_tensors([x], leaves=wanted["leaves"])[0]
+    if algorithm not in ("xxh3", "blake3"):
+        raise UnsupportedValueError(
+            f"there is no algorithm {algorithm!r} for arrays; use 'xxh3' or 'blake3'"
+        )
     try:
         *memory, _keep = _storage(torch, x)
         read: Any = digest_memory  # which of its arguments the list holds, mypy cannot count

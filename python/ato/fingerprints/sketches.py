@@ -95,8 +95,15 @@ def relative_distance(sketch_a: Sketch, sketch_b: Sketch) -> tuple[float, float]
         only `a` is zero, and both NaN where the sums are beyond binary64.
 
     Raises:
-        SketchError: the shapes differ, or one array is complex and the other is not.
+        SketchError: the shapes differ, one array is complex and the other is not, or one of the two
+            is no sketch.
     """
+    for sketch in (sketch_a, sketch_b):
+        if not isinstance(sketch, Sketch):
+            raise SketchError(
+                f"a <{type(sketch).__qualname__}> is no sketch; pass what "
+                "ato.digest_array(x, sketch=True).sketch holds, or Sketch.from_text of a stored one"
+            )
     if (sketch_a.shape, sketch_a.count) != (sketch_b.shape, sketch_b.count):
         raise SketchError(
             f"the sketches are of arrays of shapes {sketch_a.shape} ({sketch_a.count} numbers) and "

@@ -56,10 +56,12 @@ class _Watch:
 class _Parameters:
     """The names under which a call's arguments are recorded."""
 
-    __slots__ = ("keywords", "positional", "rest")
+    __slots__ = ("keywords", "only", "positional", "rest")
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.positional: list[str] = []
+        # Names that an argument of `**kwargs` may have as well.
+        self.only: set[str] = set()
         self.rest = "args"
         self.keywords = "kwargs"
         try:
@@ -69,8 +71,12 @@ class _Parameters:
         for name, parameter in parameters.items():
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
                 self.positional.append(name)
+                if parameter.kind is parameter.POSITIONAL_ONLY:
+                    self.only.add(name)
             elif parameter.kind is parameter.VAR_POSITIONAL:
                 self.rest = name
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                self.keywords = name
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, object]]:
         """Pair each argument with its parameter's name; surplus positional ones by number."""
@@ -78,7 +84,8 @@ class _Parameters:
         yield from zip(names, args, strict=False)
         for number, value in enumerate(args[len(names) :]):
             yield f"{self.rest}[{number}]", value
-        yield from kwargs.items()
+        for name, value in kwargs.items():
+            yield (f"{self.keywords}[{name!r}]" if name in self.only else name), value
 
 
 class _Call:
