@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import glob
+import io
 import os
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,22 @@ from ato.db_routers.sql.text import as_text
 from ato.exceptions import StoreError
 from ato.fingerprints import fingerprint_file, value_hex
 
-__all__ = ["artifact_rows", "input_row"]
+__all__ = ["artifact_rows", "figure_bytes", "input_row", "made_row", "table_bytes"]
+
+# Takes a file and returns the number of its bytes and their BLAKE3.
+Taker = Callable[[Path], tuple[int, str]]
 
 
 def artifact_rows(
-    path: str | os.PathLike[str], data_type: str | None, metadata: Mapping[str, Any] | None
+    path: str | os.PathLike[str],
+    data_type: str | None,
+    metadata: Mapping[str, Any] | None,
+    keep: Taker | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of `schema.Artifact` for a file, a directory, a pattern or a reference.
 
     A path that does not exist, or a URL, is a reference without digest, and a warning says so.
+    With `keep` the bytes of every file are given to it, which returns their number and digest.
 
     Raises:
         StoreError: a pattern that no file matches.
@@ -30,7 +39,8 @@ def artifact_rows(
     name = os.fspath(path)
     return [
         {
-            **_described(match),
+            **(found := _described(match, keep or _size_and_digest)),
+            "kept": keep is not None and found["digest"] is not None,
             "path": as_text(match),
             "data_type": data_type,
             "metadata": dict(metadata or {}),
@@ -47,7 +57,7 @@ def input_row(path: str | os.PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: there is none.
     """
     stat = Path(path).stat()
-    found = _described(os.fspath(path))
+    found = _described(os.fspath(path), _size_and_digest)
     return {
         "path": as_text(path),
         "size": found["size"],
@@ -66,16 +76,80 @@ def _matches(name: str) -> list[str]:
     return found
 
 
-def _described(name: str) -> dict[str, Any]:
+def made_row(
+    name: str, data_type: str, metadata: Mapping[str, Any] | None, size: int, digest: str
+) -> dict[str, Any]:
+    """The row of what has no file but the kept one: a table, a figure."""
+    return {
+        "kind": "file",
+        "size": size,
+        "digest": digest,
+        "tree": None,
+        "kept": True,
+        "path": as_text(name),
+        "data_type": data_type,
+        "metadata": dict(metadata or {}),
+        "timestamp": time.time(),
+    }
+
+
+def table_bytes(table: Any) -> bytes:
+    """A table as CSV: a frame of pandas or polars, a mapping of columns, or a list of mappings.
+
+    Raises:
+        StoreError: it is none of these.
+    """
+    if hasattr(table, "to_csv"):
+        return str(table.to_csv(index=False)).encode()
+    if hasattr(table, "write_csv"):
+        return str(table.write_csv()).encode()
+    rows = table
+    if isinstance(table, Mapping):
+        try:
+            rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"the columns of a table are lists of one length: {error}") from error
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise StoreError(
+            "a table is a frame of pandas or polars, a mapping of columns or a list of mappings, "
+            f"not {type(table).__name__}"
+        )
+    file = io.StringIO(newline="")
+    columns = dict.fromkeys(key for row in rows for key in row) or dict.fromkeys(
+        table if isinstance(table, Mapping) else ()
+    )
+    writer = csv.DictWriter(file, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode()
+
+
+def figure_bytes(figure: Any) -> bytes:
+    """A figure of matplotlib (or whatever has `savefig`) as PNG.
+
+    Raises:
+        StoreError: it is none.
+    """
+    if not hasattr(figure, "savefig"):
+        raise StoreError(
+            f"a figure is one of matplotlib (it has savefig), not {type(figure).__name__}; "
+            "log a file with log_artifact"
+        )
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _described(name: str, take: Taker) -> dict[str, Any]:
     path = Path(name)
     reference = {"kind": "reference", "size": None, "digest": None, "tree": None}
     if "://" in name:
         why = "it is a URL"
     elif path.is_file():
-        size, digest = _size_and_digest(path)
+        size, digest = take(path)
         return {"kind": "file", "size": size, "digest": digest, "tree": None}
     elif path.is_dir():
-        return _described_directory(path)
+        return _described_directory(path, take)
     else:
         why = "it is no file or folder" if path.exists() else "there is no such file"
     warnings.warn(
@@ -86,14 +160,14 @@ def _described(name: str) -> dict[str, Any]:
     return reference
 
 
-def _described_directory(folder: Path) -> dict[str, Any]:
+def _described_directory(folder: Path, take: Taker) -> dict[str, Any]:
     tree: dict[str, list[Any]] = {}
     # Links to folders are not followed: they may lead back here.
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)
             if path.is_file():
-                tree[as_text(path.relative_to(folder).as_posix())] = list(_size_and_digest(path))
+                tree[as_text(path.relative_to(folder).as_posix())] = list(take(path))
     listing = {name: tree[name] for name in sorted(tree)}
     return {
         "kind": "directory",

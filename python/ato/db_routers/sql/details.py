@@ -105,7 +105,7 @@ def fingerprints(run: Experiment) -> dict[str, str]:
 
 def fingerprints_of(connection: Connection, run_ids: Sequence[int]) -> dict[int, dict[str, str]]:
     """Run id → trace id → the logic fingerprint of its code in the run's last attempt."""
-    found: dict[int, dict[str, str]] = {run_id: {} for run_id in run_ids}
+    found: dict[int, dict[str, Any]] = {run_id: {} for run_id in run_ids}
     for start in range(0, len(run_ids), _AT_ONCE):
         query = (
             select(Fingerprint.run_id, Fingerprint.trace_id, Fingerprint.logic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import math
 import os
@@ -38,11 +39,11 @@ def check_store(engine: Engine) -> list[str]:
         found += _check_summaries(connection)
         kept = connection.execute(
             select(Artifact.run_id, Artifact.path, Artifact.kind, Artifact.digest, Artifact.tree)
-            .where(Artifact.kept)
+            .where(Artifact.kept.is_(True))
             .order_by(Artifact.id)
         ).all()
     found += _check_journals(journals.folder_of(engine))
-    return found + _check_kept(engine, kept)
+    return [*found, *_check_kept(engine, kept)]
 
 
 def _check_file(connection: Connection) -> Iterator[str]:
@@ -184,13 +185,13 @@ def _write(path: Path, columns: Mapping[str, list[Any]], file_format: str) -> Pa
 
 def _write_parquet(path: Path, columns: Mapping[str, list[Any]]) -> None:
     try:
-        import polars  # writes Parquet by itself
+        import polars as pl  # writes Parquet by itself
     except ImportError:
         _write_parquet_with_pandas(path, columns)
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        frames.frame(dict(columns), polars).write_parquet(draft)
+        frames.frame(dict(columns), pl).write_parquet(draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -199,7 +200,8 @@ def _write_parquet(path: Path, columns: Mapping[str, list[Any]]) -> None:
 def _write_parquet_with_pandas(path: Path, columns: Mapping[str, list[Any]]) -> None:
     try:
         import pandas as pd  # the user has it or not
-        import pyarrow  # noqa: F401 (pandas writes Parquet through it)
+
+        importlib.import_module("pyarrow")  # pandas writes Parquet through it
     except ImportError as error:
         raise StoreError(
             "Parquet needs polars, or pandas with pyarrow: pip install polars; csv and jsonl need "

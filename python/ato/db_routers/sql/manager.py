@@ -9,8 +9,8 @@ import atexit
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -202,19 +202,61 @@ class SQLLogger:
         path: str | os.PathLike[str],
         data_type: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        copy: bool = False,
     ) -> None:
         """Log a file (size and BLAKE3), a directory (as a tree) or all that a pattern matches.
 
         A path that does not exist, or a URL, is kept as a reference without digest, with a warning.
+        With `copy` the bytes are kept beside the database (`runs.db.artifacts`), equal ones once.
 
         Raises:
             StoreError: no file matches the pattern, or the store cannot be written.
             UnknownRunError: there is no such run.
         """
         from ato.db_routers.sql.artifacts import artifact_rows
+        from ato.db_routers.sql.keeping import keep_file
         from ato.db_routers.sql.queries import insert_artifacts
 
-        insert_artifacts(self.engine, run_id, artifact_rows(path, data_type, metadata))
+        keep = partial(keep_file, self.engine) if copy else None
+        insert_artifacts(self.engine, run_id, artifact_rows(path, data_type, metadata, keep))
+
+    def log_table(self, name: str, table: Any, metadata: Mapping[str, Any] | None = None) -> None:
+        """Keep a table as an artifact of the open run, `NAME.csv`, its bytes beside the database.
+
+        Args:
+            name: what it is called.
+            table: a frame of pandas or polars, a mapping of columns or a list of mappings.
+            metadata: what JSON has a form for.
+
+        Raises:
+            NoActiveRunError: no run is open.
+            StoreError: it is no table, or cannot be written.
+        """
+        from ato.db_routers.sql.artifacts import table_bytes
+
+        self._log_made(f"{name}.csv", "table", table_bytes, table, metadata)
+
+    def log_figure(self, name: str, figure: Any, metadata: Mapping[str, Any] | None = None) -> None:
+        """Keep a figure of matplotlib as an artifact of the open run, `NAME.png`; as `log_table`."""
+        from ato.db_routers.sql.artifacts import figure_bytes
+
+        self._log_made(f"{name}.png", "figure", figure_bytes, figure, metadata)
+
+    def _log_made(
+        self,
+        name: str,
+        data_type: str,
+        as_bytes: Callable[[Any], bytes],
+        made: Any,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
+        from ato.db_routers.sql.artifacts import made_row
+        from ato.db_routers.sql.keeping import keep_bytes
+        from ato.db_routers.sql.queries import insert_artifacts
+
+        run_id = self._active().run_id
+        size, digest = keep_bytes(self.engine, as_bytes(made))
+        insert_artifacts(self.engine, run_id, [made_row(name, data_type, metadata, size, digest)])
 
     def log_input(self, path: str | os.PathLike[str]) -> None:
         """Log a data file (or folder) that is read here, with its digest as it is now.
