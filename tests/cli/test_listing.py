@@ -5,20 +5,32 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import chdir, closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from stores import logger_for
 
-from explained_pages import HOSTILE, STEERING, edited_project, hostile_db
+from ato.cli import main
+from explained_pages import HOSTILE, edited_project, hostile_db
 
 
-def ato(
-    *arguments: str, folder: Path, status: int = 0, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `ato` in a folder and check its exit status."""
+def ato(*arguments: str, folder: Path, status: int = 0, **variables: str) -> Result:
+    """Run `ato` in a folder, in this process, and check its exit status."""
+    with chdir(folder):
+        environment = {"ATO_DB": None, "FORCE_COLOR": None, **variables}
+        done = CliRunner().invoke(main, arguments, env=environment, prog_name="ato")
+    assert done.exit_code == status, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+def process(*arguments: str, folder: Path, **variables: str) -> str:
+    """What `ato` prints as a process of its own."""
     environment = {k: v for k, v in os.environ.items() if k not in ("ATO_DB", "FORCE_COLOR")}
     done = subprocess.run(
         [sys.executable, "-m", "ato", *arguments],
@@ -26,13 +38,12 @@ def ato(
         env={**environment, **variables},
         capture_output=True,
         text=True,
-        encoding="utf-8",
-        check=False,
+        encoding=variables.get("PYTHONIOENCODING", "utf-8"),
+        check=True,
         timeout=300,
     )
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    assert done.stderr == ""
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +131,7 @@ def test_diff_shows_everything_that_differs(edited: Path) -> None:
 def test_code_shows_source_and_what_it_reaches(edited: Path) -> None:
     """`ato code` has both sources of a traced function, its fingerprints, and what it reaches."""
     details = json.loads(ato("code", "1", "train.batch", "--json", folder=edited).stdout)
-    assert details["source"].endswith("return [noise(step), noise(step)]\n") or details[
-        "source"
-    ].endswith("return [noise(step), noise(step)]")
+    assert details["source"].rstrip().endswith("return [noise(step), noise(step)]")
     assert "def batch" in details["normalised"]
     assert [(unit["depth"], unit["subject"]) for unit in details["reaches"]] == [(1, "train.noise")]
     text = ato("code", "1", "batch", folder=edited).stdout
@@ -178,10 +187,10 @@ def test_completion_knows_runs_and_projects(sweep: Path) -> None:
 
     def offered(words: str, folder: Path = sweep) -> list[str]:
         position = str(len(words.split(" ")) - 1)
-        done = ato(
+        text = process(
             folder=folder, _ATO_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=position
         )
-        return [line.partition(",")[2] for line in done.stdout.splitlines()]
+        return [line.partition(",")[2] for line in text.splitlines()]
 
     assert offered("ato sh") == ["show"]
     assert offered("ato show run-") == ["run-d", "run-c", "run-b", "run-a"]
@@ -214,12 +223,12 @@ def test_a_reader_that_leaves_is_no_error(sweep: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_an_output_without_unicode_gets_other_signs(edited: Path, encoding: str) -> None:
     """Arrows and minus signs are spelt in ASCII where the output has none; JSON stays JSON."""
     variables = {"PYTHONIOENCODING": encoding}
-    assert " -> " in ato("why", "1", "2", folder=edited, **variables).stdout.splitlines()[0]
-    answer = ato("why", "1", "2", "--format", "json", folder=edited, **variables).stdout
+    assert " -> " in process("why", "1", "2", folder=edited, **variables).splitlines()[0]
+    answer = process("why", "1", "2", "--format", "json", folder=edited, **variables)
     assert json.loads(answer)["schema"] == 1
 
 
@@ -238,7 +247,9 @@ def test_hostile_names_are_printed_as_text(tmp_path: Path) -> None:
     assert HOSTILE in ato("show", "1", "--db", db, folder=tmp_path, COLUMNS="4000").stdout
     rows = json.loads(ato("runs", "--json", "--db", db, folder=tmp_path).stdout)
     assert rows[0]["name"] == f"{HOSTILE}1"
-    assert STEERING.split("\x00")[0] in str(list(rows[0]["metrics"])) or "\\x1b" in str(rows[0])
+    assert [key for key in rows[0]["metrics"] if key != HOSTILE] == [
+        "a\x1b[31mb\\0c\u202ed\\udcffe"
+    ]
 
 
 def test_a_store_is_checked_and_exported(edited: Path, tmp_path: Path) -> None:
@@ -256,9 +267,6 @@ def test_a_store_is_checked_and_exported(edited: Path, tmp_path: Path) -> None:
 
 def test_a_damaged_summary_is_found(tmp_path: Path) -> None:
     """`ato db check` names a metric whose summary counts other points than there are; status 1."""
-    import sqlite3
-    from contextlib import closing
-
     logger = logger_for(tmp_path / "experiments.db")
     logger.run()
     logger.log_metric("loss", 1, 0)
@@ -267,7 +275,7 @@ def test_a_damaged_summary_is_found(tmp_path: Path) -> None:
         connection.execute("UPDATE metric_summaries SET count = 7")
         connection.commit()
     text = ato("db", "check", folder=tmp_path, status=1).stdout
-    assert "run 1 has 1 points of metric 1, and its summary says 7" in text
+    assert "run 1: metric 'loss' has 1 points, its summary counts 7" in text
 
 
 def test_artifacts_are_verified(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ class Program(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program; a reader that has seen enough (`ato runs | head`) is no error."""
         prepare_output()
+        # `python -m ato` is the same program, to its messages and to a shell that completes.
+        kwargs.setdefault("prog_name", "ato")
         try:
             try:
                 return super().main(*args, **kwargs)

@@ -128,6 +128,8 @@ def verify(run: str, root: Path | None, as_json: bool, db: str | None) -> None:
     else:
         table = Table(box=None, show_header=False, pad_edge=False)
         for item in found:
-            table.add_row(Text(item.state, style=_STYLES[item.state]), one_line(item.path))
+            kept = "kept copy" if item.kept else ""
+            state = Text(item.state, style=_STYLES.get(item.state, "yellow"))
+            table.add_row(state, one_line(item.path), kept)
         console().print(table if found else "the run has no artifacts")
     sys.exit(1 if any(item.state in ("changed", "missing") for item in found) else 0)

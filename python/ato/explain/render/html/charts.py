@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree as ET
-
-import pygal
 
 from ato.explain.load import MetricPoint
 
@@ -55,7 +55,7 @@ def curves(
 
 def draw(found: Curves, *, width: int, height: int) -> str:
     """Draw the curves; colours are left to the style sheet (`.series-a`, `.series-b`, `.parted`)."""
-    chart = pygal.XY(
+    chart = _pygal().XY(
         width=width,
         height=height,
         margin=6,
@@ -81,6 +81,14 @@ def draw(found: Curves, *, width: int, height: int) -> str:
         ends = [(found.parted, min(finite)), (found.parted, max(finite))]
         chart.add("parted", ends, show_dots=False)
     return _cleaned(chart.render_tree(), found)
+
+
+def _pygal() -> Any:
+    import pygal  # for pages only
+
+    # It adds a finder for plugins, of which Python 3.11 complains at every import that comes later.
+    sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != "pygal"]
+    return pygal
 
 
 def _step(point: MetricPoint) -> int:
