@@ -190,7 +190,7 @@ def test_completion_knows_runs_and_projects(sweep: Path) -> None:
         text = process(
             folder=folder, _ATO_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=position
         )
-        return [line.partition(",")[2] for line in text.splitlines()]
+        return [line.partition(",")[2] for line in text.splitlines() if line]
 
     assert offered("ato sh") == ["show"]
     assert offered("ato show run-") == ["run-d", "run-c", "run-b", "run-a"]
