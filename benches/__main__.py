@@ -28,9 +28,10 @@ GROUPS = {
     "code": "code",
     "config": "configs",
     "rivals": "rivals",
+    "search": "search",
     "why": "why answers",
 }
-ONE_PROCESSOR = frozenset({"one", "values", "calls", "code", "config", "rivals"})
+ONE_PROCESSOR = frozenset({"one", "values", "calls", "code", "config", "rivals", "search"})
 
 
 def main(arguments: list[str]) -> int:

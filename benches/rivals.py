@@ -133,33 +133,36 @@ def _import(interpreter: Path) -> Row:
     return Row("import of Scope and ADict", other / own, "×", f"the speed of {PINNED}", note=note)
 
 
-def install() -> Path | str:
-    """The interpreter of an environment that holds the other version, or why there is none."""
+def install(pinned: str = PINNED, check: str = "import ato.scope, ato.adict") -> Path | str:
+    """The interpreter of an environment that holds a rival, or why there is none."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir())
-    folder = base / f"ato-benches-{PINNED.replace('==', '-')}-py{sys.version_info.minor}"
+    folder = base / f"ato-benches-{_named(pinned)}-py{sys.version_info.minor}"
     interpreter = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if interpreter.exists() and _works(interpreter):
+    if interpreter.exists() and _works(interpreter, check):
         return interpreter
     uv = shutil.which("uv")
     if uv:
         steps = [
             [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-            [uv, "pip", "install", "--quiet", "--python", str(interpreter), PINNED],
+            [uv, "pip", "install", "--quiet", "--python", str(interpreter), pinned],
         ]
     else:
         steps = [
             [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(interpreter), "-m", "pip", "install", "--quiet", PINNED],
+            [str(interpreter), "-m", "pip", "install", "--quiet", pinned],
         ]
     for step in steps:
         done = subprocess.run(step, check=False, capture_output=True, text=True)
         if done.returncode:
             return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else step[1]
-    return interpreter if _works(interpreter) else "it does not import"
+    return interpreter if _works(interpreter, check) else "it does not import"
 
 
-def _works(interpreter: Path) -> bool:
-    code = "import ato.scope, ato.adict"
+def _named(pinned: str) -> str:
+    return "".join(each if each.isalnum() or each in ".-" else "-" for each in pinned)
+
+
+def _works(interpreter: Path, code: str) -> bool:
     return (
         subprocess.run([interpreter, "-c", code], check=False, capture_output=True).returncode == 0
     )

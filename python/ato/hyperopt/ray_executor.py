@@ -46,7 +46,7 @@ class RayExecutor(concurrent.futures.Executor):
         self._needs = {"CPU": num_cpus, "GPU": num_gpus}
         self._started_here = not ray.is_initialized()
         if self._started_here:
-            ray.init(log_to_driver=False)
+            ray.init(log_to_driver=False, include_dashboard=False)
         self._task = ray.remote(_call).options(
             num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, **options
         )
