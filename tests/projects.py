@@ -72,9 +72,7 @@ class TrainingProject:
         return ato.why(a, b, db=str(self.folder / "experiments.db"))
 
 
-def script_project(
-    folder: Path, script: str, libraries: tuple[str, ...] = ()
-) -> TrainingProject:
+def script_project(folder: Path, script: str, libraries: tuple[str, ...] = ()) -> TrainingProject:
     """Lay out a project of one script, `train.py`."""
     (folder / "train.py").write_text(script, encoding="utf-8")
     return TrainingProject(folder, libraries)

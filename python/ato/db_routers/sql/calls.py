@@ -251,7 +251,16 @@ class Calls(Sequence[Call]):
         if not rows:
             return self
         other = copy.copy(self)
-        for name in ("sequence", "form", "ident", "parent", "call_index", "started", "effect", "entry"):
+        for name in (
+            "sequence",
+            "form",
+            "ident",
+            "parent",
+            "call_index",
+            "started",
+            "effect",
+            "entry",
+        ):
             setattr(other, name, getattr(self, name)[:])
         other.forms, other._values = dict(self.forms), dict(self._values)
         last = max(self.sequence, default=-1)
