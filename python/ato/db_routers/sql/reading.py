@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -374,7 +373,7 @@ def _inputs(connection: Connection, run_id: int, attempt: int) -> list[InputFile
     return [
         file
         for file in found.values()
-        if file.digest is not None or os.path.dirname(file.path) + "/" not in listings
+        if file.digest is not None or file.path.rpartition("/")[0] + "/" not in listings
     ]
 
 
