@@ -534,7 +534,10 @@ class CallValue(Base):
 
 
 class Input(Base):
-    """A data file that the run read: size in bytes, mtime in nanoseconds, BLAKE3 and where it was read."""
+    """A data file that the run read: size in bytes, mtime in nanoseconds, BLAKE3 and where it was read.
+
+    One that was noticed has a row without digest from its opening, and one with it from the run's end.
+    """
 
     __tablename__ = "inputs"
 
