@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Server:
     _has_template = False
 
     def __init__(self) -> None:
+        _remove_orphans()
         self.folder = Path(tempfile.mkdtemp(prefix="ato-postgresql-"))
         if os.geteuid() == 0:  # a server refuses to run as root
             shutil.chown(self.folder, "postgres")
@@ -54,6 +56,7 @@ class Server:
         password.write_text(PASSWORD)
         options = ("-A", "scram-sha-256", "-U", "ato", f"--pwfile={password}")
         self._program("initdb", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", *options)
+        (self.folder / "owner").write_text(str(os.getpid()))
         atexit.register(self.remove)
         self.start()
 
@@ -109,20 +112,37 @@ class Server:
             connection.execute(statement)
 
     def _program(self, name: str, *arguments: str) -> None:
-        place = programs()
-        assert place is not None, "install a PostgreSQL server: apt-get install postgresql"
-        command = [str(place / name), "-D", str(self.folder / "data"), *arguments]
-        if os.geteuid() == 0:
-            command = ["runuser", "-u", "postgres", "--", *command]
-        # Not into pipes: the server would inherit them and keep them open.
-        subprocess.run(
-            command,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            check=True,
-            env={**os.environ, "LC_ALL": "C"},
-        )
+        _run(self.folder, name, *arguments)
+
+
+def _run(folder: Path, name: str, *arguments: str) -> None:
+    place = programs()
+    assert place is not None, "install a PostgreSQL server: apt-get install postgresql"
+    command = [str(place / name), "-D", str(folder / "data"), *arguments]
+    if os.geteuid() == 0:
+        command = ["runuser", "-u", "postgres", "--", *command]
+    # Not into pipes: the server would inherit them and keep them open.
+    subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+
+
+def _remove_orphans() -> None:
+    """End the servers of test sessions that were killed before they could."""
+    for owner in Path(tempfile.gettempdir()).glob("ato-postgresql-*/owner"):
+        try:
+            os.kill(int(owner.read_text()), 0)
+        except ProcessLookupError:
+            with suppress(subprocess.CalledProcessError):
+                _run(owner.parent, "pg_ctl", "stop", "-w", "-s", "-m", "immediate")
+            shutil.rmtree(owner.parent, ignore_errors=True)
+        except (OSError, ValueError):  # another user's, or it is being removed right now
+            continue
 
 
 @cache
