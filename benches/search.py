@@ -115,8 +115,8 @@ def _overhead() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         database = {"experiment": {"project_name": "b", "sql": {"db_path": f"{folder}/b.db"}}}
         tracker = SQLLogger(database)
-        search(20, tracker=tracker)
-        stored = statistics.median(search(200, tracker=tracker) for _ in range(5))
+        search(5, tracker=tracker)
+        stored = statistics.median(search(20, tracker=tracker) for _ in range(3))
         tracker.engine.dispose()
     yield Row("a trial, with SQLite", stored * 1e3, "ms", "", 1, note="each is a run of the store")
 

@@ -220,6 +220,7 @@ def report(place: str) -> list[dict[str, Any]]:
                 **os.environ,
                 "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
                 "RAY_AUTH_MODE": "disabled",
+                "RAY_raylet_start_wait_time_s": "180",
                 "RAY_USAGE_STATS_ENABLED": "0",
                 "OMP_NUM_THREADS": "1",
             },

@@ -374,7 +374,7 @@ def _outcome(future: Any) -> Outcome:
 
 def _workers(executor: Any) -> int:
     number = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)
-    client = getattr(executor, "_client", None)
+    client: Any = getattr(executor, "_client", None)
     if number is None and callable(getattr(client, "nthreads", None)):  # Dask's
         number = sum(client.nthreads().values())
     return number if type(number) is int and number > 0 else os.cpu_count() or 1

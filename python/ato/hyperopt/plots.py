@@ -38,7 +38,7 @@ def plot(best: Best, path: str | Path | None = None) -> Figure:
     weights, budget = importance(best)
     # No pyplot: that would choose a window system, and keep the figure alive.
     figure = Figure(figsize=(12, 8), layout="constrained")
-    above, below = figure.subfigures(2, 1)
+    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     left, right = above.subplots(1, 2, width_ratios=[2, 1])
     _rungs(left, best)
     _importance(right, weights, budget)
@@ -125,7 +125,7 @@ def _is_numeric(values: Sequence[Any]) -> bool:
 
 
 def _is_wide(values: Sequence[Any]) -> bool:
-    return min(values) > 0 and max(values) / min(values) > _DECADES
+    return bool(min(values) > 0 and max(values) / min(values) > _DECADES)
 
 
 def _names(values: Sequence[Any]) -> list[str]:
