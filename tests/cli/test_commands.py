@@ -266,7 +266,7 @@ def test_runs_of_different_scripts_are_incomparable(store: Path) -> None:
 def test_wrong_arguments_have_status_2(tmp_path: Path) -> None:
     """An unknown command or option is a usage error."""
     assert "No such command" in ato("wy", "1", folder=tmp_path, status=2).stderr
-    assert "Usage" in ato("why", "1", folder=tmp_path, status=2).stderr
+    assert "Usage" in ato("why", folder=tmp_path, status=2).stderr
 
 
 def test_the_demo_trains_twice_and_names_its_own_edit(tmp_path: Path) -> None:
