@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,29 +147,6 @@ def test_what_a_pool_was_given_differently_is_paired_by_order() -> None:
     top = align(pooled([1, 2, 3]), pooled([3, 7, 1]), KNOWN)
     pairs = [(pair.a.inputs["item"].fingerprint, pair.b.inputs["item"].fingerprint) for pair in top.children if pair.a and pair.b]  # fmt: skip
     assert sorted(pairs) == [("1", "1"), ("2", "7"), ("3", "3")]
-
-
-@pytest.mark.parametrize(
-    ("a", "b"),
-    [
-        (["load"] * 20_000, ["step"] * 20_000),
-        (["load", "step"] * 10_000, ["step", "step", "load"] * 7_000),
-        ([f"f{n % 700}" for n in range(20_000)], [f"f{n * 7 % 701}" for n in range(20_000)]),
-    ],
-    ids=["nothing in common", "other rhythm", "many functions shuffled"],
-)
-def test_time_is_linear_where_little_agrees(a: list[str], b: list[str]) -> None:
-    """Five times the calls take some five times as long, not twenty-five."""
-    known = {("call", name) for name in (*a, *b)}
-
-    def seconds(size: int) -> float:
-        one, two = calls_of(flat_run(a[:size])), calls_of(flat_run(b[:size]))
-        begin = time.process_time()
-        alignment.align(one, two, known)
-        return time.process_time() - begin
-
-    small = min(seconds(4_000) for _ in range(3))
-    assert min(seconds(20_000) for _ in range(3)) < 12 * small
 
 
 def test_calls_within_calls_a_thousand_deep() -> None:
