@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         fingerprint_file,
         relative_distance,
     )
-    from ato.hyperopt import HyperBand
     from ato.scope import MultiScope, Scope
     from ato.trace import record, unwatch, watch
 
@@ -32,7 +31,6 @@ __version__ = "0.1.0"
 _ROOMS = {
     "ADict": "ato.adict",
     "Fingerprint": "ato.fingerprints",
-    "HyperBand": "ato.hyperopt",
     "MultiScope": "ato.scope",
     "SQLFinder": "ato.db_routers.sql.manager",
     "SQLLogger": "ato.db_routers.sql.manager",
@@ -51,7 +49,6 @@ _ROOMS = {
 __all__ = [
     "ADict",
     "Fingerprint",
-    "HyperBand",
     "MultiScope",
     "SQLFinder",
     "SQLLogger",

@@ -23,13 +23,6 @@ mapping keeps working:
     ├── TraceError                 what a tracer is asked to do
     │   ├── ScheduleError          (ValueError)
     │   └── NotAModuleError        (TypeError)
-    ├── SearchError                a search over configs
-    │   ├── SpaceError             (ValueError)
-    │   ├── SearchOptionError      (ValueError)
-    │   ├── TrialResultError       (TypeError)
-    │   ├── NoResultError          (RuntimeError)
-    │   ├── ResumeError            (RuntimeError)
-    │   └── ExecutorError          (RuntimeError)
     └── StoreError                 the database of runs
         ├── NotADatabaseError      (ValueError)
         ├── SchemaVersionError     (RuntimeError)
@@ -127,34 +120,6 @@ class ScheduleError(TraceError, ValueError):
 
 class NotAModuleError(TraceError, TypeError):
     """What is to be watched is no module of torch."""
-
-
-class SearchError(AtoError):
-    """A search cannot do what was asked."""
-
-
-class SpaceError(SearchError, ValueError):
-    """A search space is wrong; the message names parameter and field."""
-
-
-class SearchOptionError(SearchError, ValueError):
-    """The options of a search are wrong, or do not go together."""
-
-
-class TrialResultError(SearchError, TypeError):
-    """A trained function returned something else than a number; the message names the trial."""
-
-
-class NoResultError(SearchError, RuntimeError):
-    """Every trial of a search failed; the message has the first failure."""
-
-
-class ResumeError(SearchError, RuntimeError):
-    """A search cannot be continued; the message says what is different now."""
-
-
-class ExecutorError(SearchError, RuntimeError):
-    """An executor cannot run a trial; the message says what to do."""
 
 
 class StoreError(AtoError):
