@@ -9,9 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from warm import warm
+
 import ato
 from ato.explain import Explanation, Finding
-from warm import warm
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -72,9 +73,7 @@ class TrainingProject:
         return ato.why(a, b, db=str(self.folder / "experiments.db"))
 
 
-def script_project(
-    folder: Path, script: str, libraries: tuple[str, ...] = ()
-) -> TrainingProject:
+def script_project(folder: Path, script: str, libraries: tuple[str, ...] = ()) -> TrainingProject:
     """Lay out a project of one script, `train.py`."""
     (folder / "train.py").write_text(script, encoding="utf-8")
     return TrainingProject(folder, libraries)

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, Self, TypeAlias, final
 
 from ato.fingerprints.types import ArrayDigest
 
@@ -188,14 +188,14 @@ def simd_level() -> str:
 
 # How a journal goes on after what was read: there is more; the file ends; with a record that is not
 # all there; with something that was never written.
-_Ending = Literal["more", "whole", "torn", "damaged"]
+_Ending: TypeAlias = Literal["more", "whole", "torn", "damaged"]
 
 # (number, name) of metrics; (sequence, number of the name, value, step, timestamp, ident, position),
 # with None for NaN; (kind, cells).
-_Key = tuple[int, str]
-_Point = tuple[int, int, float | None, int, float, int | None, int | None]
-_Cells = tuple[int | float | str | None, ...]
-_Content = tuple[list[_Key], list[_Point], list[tuple[int, _Cells]], int, _Ending]
+_Key: TypeAlias = tuple[int, str]
+_Point: TypeAlias = tuple[int, int, float | None, int, float, int | None, int | None]
+_Cells: TypeAlias = tuple[int | float | str | None, ...]
+_Content: TypeAlias = tuple[list[_Key], list[_Point], list[tuple[int, _Cells]], int, _Ending]
 
 @final
 class Journal:
