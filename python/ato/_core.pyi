@@ -187,8 +187,8 @@ def simd_level() -> str:
     """The instructions with which the leaves of arrays are hashed on this machine."""
 
 # How a journal goes on after what was read: there is more; the file ends; with a record that is not
-# all there; with something that was never written.
-_Ending: TypeAlias = Literal["more", "whole", "torn", "damaged"]
+# all there; with something that was never written; with its last record.
+_Ending: TypeAlias = Literal["more", "whole", "torn", "damaged", "ended"]
 
 # (number, name) of metrics; (sequence, number of the name, value, step, timestamp, ident, position),
 # with None for NaN; (kind, cells).
@@ -248,6 +248,13 @@ class Journal:
 
     def close(self) -> None:
         """Write what waits, and end the journal if that worked. The lock goes with the object."""
+
+    def number_from(self, sequence: int) -> None:
+        """Number the next value."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether this process writes to it no more."""
 
     def take_waiting(self) -> bytes:
         """Take back what waits in memory: records."""

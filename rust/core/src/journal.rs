@@ -304,3 +304,125 @@ impl Draft {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Draft {
+        let mut draft = Draft::default();
+        draft.begin(KEY).unwrap();
+        draft.put(&0_u32.to_le_bytes()).unwrap();
+        draft.put("loss".as_bytes()).unwrap();
+        assert!(draft.end());
+        draft.begin(POINTS).unwrap();
+        let moment = Moment {
+            timestamp: 1.5,
+            step: -3,
+            ident: None,
+            position: Some(7),
+        };
+        draft.put_moment(&moment, 9).unwrap();
+        draft.put(&0_u32.to_le_bytes()).unwrap();
+        draft.put(&0.25_f64.to_le_bytes()).unwrap();
+        assert!(draft.end());
+        draft.begin(FIRST_ROW).unwrap();
+        for cell in CELLS {
+            draft.put_cell(cell).unwrap();
+        }
+        assert!(draft.end());
+        draft
+    }
+
+    const CELLS: [Cell<'static>; 5] = [
+        Cell::None,
+        Cell::Int(i64::MIN),
+        Cell::Float(-0.0),
+        Cell::Text(""),
+        Cell::Text("é"),
+    ];
+
+    fn whole(bytes: &[u8]) -> (usize, Next<'_>) {
+        let mut records = Records::new(bytes);
+        let mut count = 0;
+        loop {
+            match records.step() {
+                Next::Record(..) => count += 1,
+                other => return (count, other),
+            }
+        }
+    }
+
+    #[test]
+    fn records_come_back_as_they_were() {
+        let draft = sample();
+        let mut records = Records::new(draft.bytes());
+        let Next::Record(KEY, body) = records.step() else {
+            panic!("no key");
+        };
+        assert_eq!(parse_key(body), Some((0, "loss")));
+        let Next::Record(POINTS, body) = records.step() else {
+            panic!("no points");
+        };
+        let points = Points::parse(body).unwrap();
+        assert_eq!((points.sequence, points.moment.step), (9, -3));
+        assert_eq!(
+            (points.moment.ident, points.moment.position),
+            (None, Some(7))
+        );
+        assert_eq!(points.values().collect::<Vec<_>>(), [(0, 0.25)]);
+        let Next::Record(FIRST_ROW, body) = records.step() else {
+            panic!("no row");
+        };
+        assert_eq!(parse_row(body).collect::<Vec<_>>(), CELLS);
+        assert_eq!(records.step(), Next::Nothing);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_torn_and_what_stands_before_is_whole() {
+        let draft = sample();
+        let bytes = draft.bytes();
+        let mut ends = vec![0];
+        let mut records = Records::new(bytes);
+        while let Next::Record(..) = records.step() {
+            ends.push(records.at());
+        }
+        for length in 0..bytes.len() {
+            let (count, ending) = whole(&bytes[..length]);
+            assert_eq!(count, ends.iter().filter(|end| **end <= length).count() - 1);
+            if ends.contains(&length) {
+                assert_eq!(ending, Next::Nothing);
+            } else {
+                assert!(matches!(ending, Next::Torn(_)), "{length}: {ending:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let draft = sample();
+        let total = whole(draft.bytes()).0;
+        for bit in 0..8 * draft.bytes().len() {
+            let mut bytes = draft.bytes().to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let (count, ending) = whole(&bytes);
+            assert!(count < total);
+            assert_eq!(ending, Next::Damaged, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_too_odd_to_read() {
+        let draft = sample();
+        for at in 0..draft.bytes().len() {
+            let rest = &draft.bytes()[at..];
+            let _ = (
+                Points::parse(rest),
+                parse_key(rest),
+                parse_row(rest).count(),
+            );
+            let _ = whole(rest);
+        }
+        assert_eq!(whole(&[0; 64]).1, Next::Damaged);
+    }
+}

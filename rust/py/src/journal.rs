@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ato_core::Error;
 use ato_core::journal::file::{self, Ending, JournalFile};
 use ato_core::journal::writer::{Kept, Settings, Writer};
-use ato_core::journal::{self, Cell, FIRST_ROW, KEY, Moment, Next, POINTS, Points, Records};
+use ato_core::journal::{self, Cell, END, FIRST_ROW, KEY, Moment, Next, POINTS, Points, Records};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -154,6 +154,15 @@ impl Journal {
         Ok(py.detach(|| self.keep(|writer| writer.row(kind, row))))
     }
 
+    fn number_from(&self, sequence: i64) {
+        self.state().writer.number_from(sequence);
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.process != std::process::id() || !self.state().is_open
+    }
+
     fn close(&self, py: Python<'_>) {
         if self.process != std::process::id() {
             return;
@@ -172,7 +181,7 @@ impl Journal {
         } else {
             Vec::new()
         };
-        let start = waiting.starts_with(&journal::MAGIC) as usize * journal::MAGIC.len();
+        let start = usize::from(waiting.starts_with(&journal::MAGIC)) * journal::MAGIC.len();
         PyBytes::new(py, &waiting[start..])
     }
 
@@ -287,12 +296,14 @@ fn cell<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cell<'a>> {
 
 /// Whether the process that writes the journal at `path` is there.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value)] // what Python gives is made into one
 pub fn journal_is_held(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
     file::is_held(&path).map_err(|error| of_file(py, Error::Io(error), &path))
 }
 
 /// The header of the journal at `path`.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value)] // what Python gives is made into one
 pub fn journal_header(py: Python<'_>, path: PathBuf) -> PyResult<Option<String>> {
     file::header(&path).map_err(|error| of_file(py, error, &path))
 }
@@ -308,12 +319,13 @@ type Content<'py> = (
 
 /// Read whole records of the journal at `path`.
 #[pyfunction]
-pub fn read_journal<'py>(
-    py: Python<'py>,
+#[expect(clippy::needless_pass_by_value)] // what Python gives is made into one
+pub fn read_journal(
+    py: Python<'_>,
     path: PathBuf,
     offset: u64,
     most: usize,
-) -> PyResult<Content<'py>> {
+) -> PyResult<Content<'_>> {
     let part = py
         .detach(|| file::read(&path, offset, most))
         .map_err(|error| of_file(py, error, &path))?;
@@ -323,22 +335,21 @@ pub fn read_journal<'py>(
         Ending::Torn => "torn",
         Ending::Damaged => "damaged",
     };
-    let (keys, points, rows, length) = content(py, &part.bytes)?;
-    let damaged = length < part.bytes.len();
+    let (keys, points, rows, length, ended) = content(py, &part.bytes)?;
+    let damaged = length < part.bytes.len() && !ended;
     let end = part.offset + length as u64;
-    Ok((
-        keys,
-        points,
-        rows,
-        end,
-        if damaged { "damaged" } else { ending },
-    ))
+    let ending = match (ended, damaged) {
+        (true, _) => "ended",
+        (_, true) => "damaged",
+        _ => ending,
+    };
+    Ok((keys, points, rows, end, ending))
 }
 
 /// Read the whole records in `bytes`.
 #[pyfunction]
 pub fn read_records<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Content<'py>> {
-    let (keys, points, rows, length) = content(py, bytes)?;
+    let (keys, points, rows, length, _) = content(py, bytes)?;
     let ending = if length == bytes.len() {
         "whole"
     } else {
@@ -352,9 +363,11 @@ type Lists<'py> = (
     Bound<'py, PyList>,
     Bound<'py, PyList>,
     usize,
+    bool,
 );
 
-/// The records in `bytes`, up to the first that is none, and where that is.
+/// The records in `bytes`, up to the first that is none or the last of all, where that is, and
+/// whether it is the last.
 fn content<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Lists<'py>> {
     let (keys, points, rows) = (PyList::empty(py), PyList::empty(py), PyList::empty(py));
     let mut records = Records::new(bytes);
@@ -363,11 +376,11 @@ fn content<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Lists<'py>> {
         match records.step() {
             Next::Record(KEY, body) => match journal::parse_key(body) {
                 Some(key) => keys.append(key)?,
-                None => return Ok((keys, points, rows, at)),
+                None => return Ok((keys, points, rows, at, false)),
             },
             Next::Record(POINTS, body) => match Points::parse(body) {
                 Some(found) => add_points(py, &points, &found)?,
-                None => return Ok((keys, points, rows, at)),
+                None => return Ok((keys, points, rows, at, false)),
             },
             Next::Record(kind, body) if kind >= FIRST_ROW => {
                 let cells = journal::parse_row(body)
@@ -380,9 +393,10 @@ fn content<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Lists<'py>> {
                     .collect::<PyResult<Vec<_>>>()?;
                 rows.append((kind, PyTuple::new(py, cells)?))?;
             }
+            Next::Record(END, _) => return Ok((keys, points, rows, at, true)),
             Next::Record(..) => {}
             Next::Nothing | Next::Torn(_) | Next::Damaged => {
-                return Ok((keys, points, rows, at));
+                return Ok((keys, points, rows, at, false));
             }
         }
     }

@@ -268,3 +268,101 @@ pub fn header(path: &Path) -> Result<Option<String>, Error> {
         _ => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::writer::{Kept, Settings, Writer};
+    use crate::journal::{Cell, FIRST_ROW};
+    use std::time::Duration;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("ato-{name}-{}", std::process::id()));
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn writer(path: &Path) -> Writer<JournalFile> {
+        let medium = JournalFile::new(path.to_owned(), Arc::default());
+        let settings = Settings {
+            room: 1 << 20,
+            pause: Duration::ZERO,
+        };
+        Writer::new(medium, "{\"run\":1}", 0, settings).unwrap()
+    }
+
+    #[test]
+    fn a_journal_is_held_as_long_as_its_writer_lives() {
+        let folder = Folder::new("held");
+        let path = folder.0.join("one.journal");
+        let mut journal = writer(&path);
+        assert!(is_held(&path).unwrap());
+        assert_eq!(journal.row(FIRST_ROW, [Cell::Int(1)]), Kept::Written);
+        assert!(is_held(&path).unwrap());
+        drop(journal);
+        assert!(!is_held(&path).unwrap());
+        assert_eq!(header(&path).unwrap().unwrap(), "{\"run\":1}");
+    }
+
+    #[test]
+    fn parts_of_any_size_give_all_records() {
+        let folder = Folder::new("parts");
+        let path = folder.0.join("one.journal");
+        let mut journal = writer(&path);
+        let long = "x".repeat(5000);
+        for number in 0..50 {
+            let text = if number % 7 == 0 { long.as_str() } else { "y" };
+            journal.row(FIRST_ROW, [Cell::Int(number), Cell::Text(text)]);
+        }
+        for most in [1, 13, 100, 4999, 5100, 1 << 20] {
+            let (mut offset, mut count) = (0, 0);
+            loop {
+                let part = read(&path, offset, most).unwrap();
+                let mut records = Records::new(&part.bytes);
+                while let Next::Record(kind, _) = records.step() {
+                    count += u32::from(kind == FIRST_ROW);
+                }
+                offset = part.offset + part.bytes.len() as u64;
+                if part.ending != Ending::More {
+                    assert_eq!(part.ending, Ending::Whole);
+                    break;
+                }
+            }
+            assert_eq!(
+                (count, offset),
+                (50, journal.length()),
+                "{most} bytes at a time"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_journal_is_refused() {
+        let folder = Folder::new("other");
+        fs::create_dir_all(&folder.0).unwrap();
+        let path = folder.0.join("one.journal");
+        for (content, message) in [
+            (&b"SQLite format 3"[..], "no journal"),
+            (b"ATOJRNL\x02........", "another version"),
+            (b"ATOJRNL\x01garbage that is longer", "no journal"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let error = header(&path).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        for begun in [&b""[..], b"ATO", &MAGIC, b"ATOJRNL\x01\x05"] {
+            fs::write(&path, begun).unwrap();
+            assert_eq!(header(&path).unwrap(), None);
+        }
+        assert!(matches!(header(&folder.0.join("none")), Err(Error::Io(_))));
+    }
+}

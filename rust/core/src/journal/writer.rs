@@ -177,6 +177,17 @@ impl<M: Medium> Writer<M> {
         self.sequence
     }
 
+    /// Give up the journal for what it was written to.
+    #[must_use]
+    pub fn into_medium(self) -> M {
+        self.medium
+    }
+
+    /// Number the next value.
+    pub fn number_from(&mut self, sequence: i64) {
+        self.sequence = sequence;
+    }
+
     /// How many records wait in memory.
     #[must_use]
     pub fn waiting(&self) -> u64 {
@@ -304,5 +315,181 @@ impl<M: Medium> Writer<M> {
         }
         self.torn = false;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Next, Points, Records, parse_key};
+
+    /// A disk on which the operations from number `fail_at` on fail, `failures` of them; a failing
+    /// write leaves a part of its bytes behind.
+    struct Disk {
+        bytes: Vec<u8>,
+        operations: u32,
+        fail_at: u32,
+        failures: u32,
+    }
+
+    impl Disk {
+        fn fails(&mut self) -> bool {
+            self.operations += 1;
+            (self.fail_at..self.fail_at + self.failures).contains(&self.operations)
+        }
+    }
+
+    impl Medium for Disk {
+        fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.fails() {
+                self.bytes.extend_from_slice(&bytes[..bytes.len() / 2]);
+                return Err(ErrorKind::StorageFull.into());
+            }
+            // Now and then a write takes a part only, or is interrupted before it begins.
+            let count = match self.operations % 5 {
+                0 => return Err(ErrorKind::Interrupted.into()),
+                1 => bytes.len().div_ceil(2),
+                _ => bytes.len(),
+            };
+            self.bytes.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            if self.fails() {
+                return Err(ErrorKind::Other.into());
+            }
+            self.bytes.truncate(usize::try_from(length).unwrap());
+            Ok(())
+        }
+    }
+
+    const MOMENT: Moment = Moment {
+        timestamp: 0.0,
+        step: 0,
+        ident: None,
+        position: None,
+    };
+
+    fn writer(fail_at: u32, failures: u32, room: usize) -> Writer<Disk> {
+        let disk = Disk {
+            bytes: Vec::new(),
+            operations: 0,
+            fail_at,
+            failures,
+        };
+        let pause = Duration::ZERO;
+        Writer::new(disk, "{}", 0, Settings { room, pause }).unwrap()
+    }
+
+    /// The values that can be read, by name, and how many rows there are.
+    fn content(writer: &Writer<Disk>) -> (Vec<(String, f64)>, usize) {
+        let mut keys = Vec::new();
+        let mut values = Vec::new();
+        let mut rows = 0;
+        let begin = MAGIC.len().min(writer.medium.bytes.len());
+        let mut records = Records::new(&writer.medium.bytes[begin..]);
+        loop {
+            match records.step() {
+                Next::Record(KEY, body) => {
+                    let (number, name) = parse_key(body).unwrap();
+                    keys.truncate(number as usize);
+                    keys.push(name.to_owned());
+                }
+                Next::Record(POINTS, body) => {
+                    let points = Points::parse(body).unwrap();
+                    values.extend(points.values().map(|(k, v)| (keys[k as usize].clone(), v)));
+                }
+                Next::Record(kind, _) => rows += usize::from(kind == FIRST_ROW),
+                Next::Torn(_) | Next::Nothing => return (values, rows),
+                Next::Damaged => panic!("damaged"),
+            }
+        }
+    }
+
+    /// Log 20 moments with two values each, one of which has a new name every time, and 20 rows.
+    fn log(writer: &mut Writer<Disk>) -> Vec<(String, f64)> {
+        let mut kept = Vec::new();
+        for number in 0..20 {
+            let name = format!("k{number}");
+            let values = [("loss", f64::from(number)), (name.as_str(), 0.5)];
+            if writer.points(&MOMENT, &values) != Kept::Dropped {
+                kept.extend(values.map(|(key, value)| (key.to_owned(), value)));
+            }
+            writer.row(FIRST_ROW, [Cell::Int(i64::from(number)), Cell::Text("x")]);
+        }
+        kept
+    }
+
+    #[test]
+    fn whichever_operation_fails_nothing_is_lost() {
+        for failures in [1, 2, 3, 10] {
+            for fail_at in 1..100 {
+                let mut writer = writer(fail_at, failures, 1 << 20);
+                let kept = log(&mut writer);
+                writer.medium.failures = 0;
+                writer.close();
+                let (values, rows) = content(&writer);
+                assert_eq!(kept.len(), 40);
+                assert_eq!(writer.waiting(), 0);
+                assert_eq!((values, rows), (kept, 20), "operation {fail_at}");
+                assert_eq!((writer.dropped(), writer.sequence()), (0, 40));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_there_at_every_moment() {
+        for fail_at in 1..60 {
+            let mut writer = writer(fail_at, 4, 1 << 20);
+            let mut written = 0;
+            for number in 0..20 {
+                if writer.points(&MOMENT, &[("loss", f64::from(number))]) == Kept::Written {
+                    // It stands behind all that waited before it.
+                    written = number + 1;
+                }
+                let expected: Vec<_> = (0..written).map(f64::from).collect();
+                let found: Vec<_> = content(&writer).0.into_iter().map(|(_, v)| v).collect();
+                assert_eq!(found[..expected.len()], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        for fail_at in 1..60 {
+            for room in [0, 100, 300] {
+                let mut writer = writer(fail_at, 12, room);
+                let kept = log(&mut writer);
+                writer.medium.failures = 0;
+                writer.close();
+                let (values, rows) = content(&writer);
+                let lost = 60 - kept.len() as u64 - rows as u64;
+                assert_eq!((values, writer.dropped()), (kept, lost), "{fail_at} {room}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_that_stays_full_leaves_what_waits_to_be_taken() {
+        let mut writer = writer(3, u32::MAX - 3, 1 << 20);
+        let kept = log(&mut writer);
+        writer.close();
+        assert_eq!(writer.waiting() + content(&writer).0.len() as u64, 60);
+        assert!(writer.trouble().is_some());
+        let mut all = writer.medium.bytes[..usize::try_from(writer.length()).unwrap()].to_vec();
+        all.extend(writer.take_waiting());
+        writer.medium.bytes = all;
+        assert_eq!(content(&writer), (kept, 20));
+    }
+
+    #[test]
+    fn a_failure_is_left_alone_for_a_while() {
+        let mut writer = writer(1, u32::MAX - 1, 1 << 20);
+        writer.settings.pause = Duration::from_secs(3600);
+        log(&mut writer);
+        let tried = writer.medium.operations;
+        log(&mut writer);
+        assert!(writer.medium.operations <= tried + 2);
     }
 }
