@@ -373,3 +373,28 @@ def test_the_command_line_of_a_test_runner_is_not_read(monkeypatch):
         assert scope.config.lr == 0.1
     monkeypatch.setattr("sys.argv", ["/x/train.py", "lr=7"])
     assert made(enable_override=True).config.lr == 7.0
+
+
+def test_a_broken_chain_ends_the_program_in_one_line(script):
+    """A view named on the command line whose chain is broken: one message with the chain, exit 2."""
+    run = script("""
+        from ato import Scope
+
+        scope = Scope()
+
+        @scope.observe(chain_with="missing")
+        def broken(config):
+            config.lr = 1.0
+
+        @scope
+        def train(config):
+            print(config)
+
+        train()
+    """)
+    done = run("broken")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "train.py: error: chain_with asks for a view that is not there: "
+        "broken → missing (train.py:6)\n"
+    )

@@ -154,6 +154,9 @@ def test_what_cannot_be_a_view():
         scope.observe(config={})
     with pytest.raises(ConfigTypeError, match="takes a mapping"):
         scope.observe("x", config=3)
+    with pytest.raises(ScopeError, match="view m is a mapping .* and no decorator for <function"):
+        scope.observe("m", config={})(lambda config: None)
+    del scope.views["m"]
     with pytest.raises(ScopeError, match="function of the config"):
         scope.observe("x")(3)
     with pytest.raises(ScopeError, match="a function that sets each key, not 3"):

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 from ato import events
 from ato import trace as tracing
@@ -22,6 +22,7 @@ from ato.exceptions import (
     DuplicateScopeError,
     ScopeError,
     UnknownViewError,
+    ViewChainError,
 )
 from ato.provenance import MISSING, History, Origin, Write, caller
 from ato.scope import argparse_bridge, registry
@@ -155,7 +156,14 @@ class Scope:
         if not field:
             raise ScopeError("observe(config=…) needs the view's name: observe('name', config=…)")
         register(None, field)
-        return None
+
+        def refuse(fn: object) -> NoReturn:
+            raise ScopeError(
+                f"view {field} is a mapping (config=…), and no decorator for {fn!r:.80}: "
+                "write the call on a line of its own"
+            )
+
+        return refuse
 
     def manual(self, fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Register documentation: a function that sets each key to a text about it."""
@@ -289,7 +297,7 @@ class Scope:
             if line.show == "history":
                 assert line.key is not None, "`manual KEY` comes with its key"
                 _show(key_text(sharing, line.key))
-        except (CommandLineError, UnknownViewError) as error:
+        except (CommandLineError, UnknownViewError, ViewChainError) as error:
             if self._argv is not None or registry.program_arguments() is None:
                 raise
             say("error", str(error))
