@@ -315,5 +315,5 @@ def read_journal(path: str, offset: int, most: int) -> _Content:
         OSError: it cannot be read.
     """
 
-def read_records(records: bytes, /) -> _Content:
+def read_records(records: bytes) -> _Content:
     """Read the whole records in `records`."""

@@ -346,11 +346,11 @@ pub fn read_journal(
     Ok((keys, points, rows, end, ending))
 }
 
-/// Read the whole records in `bytes`.
+/// Read the whole records in `records`.
 #[pyfunction]
-pub fn read_records<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Content<'py>> {
-    let (keys, points, rows, length, _) = content(py, bytes)?;
-    let ending = if length == bytes.len() {
+pub fn read_records<'py>(py: Python<'py>, records: &[u8]) -> PyResult<Content<'py>> {
+    let (keys, points, rows, length, _) = content(py, records)?;
+    let ending = if length == records.len() {
         "whole"
     } else {
         "damaged"
