@@ -10,10 +10,13 @@ from ato.code.changes import UnitChange, changed_units, kind_of_change, renamed_
 from ato.code.deep import fingerprint_code, is_project_object, module_body
 from ato.code.model import CodeFingerprint, StateRef, Unit
 from ato.code.project import is_project_file, project_roots
+from ato.code.seen import KeptCode, Seen
 from ato.code.source import capture_source
 
 __all__ = [
     "CodeFingerprint",
+    "KeptCode",
+    "Seen",
     "StateRef",
     "Unit",
     "UnitChange",

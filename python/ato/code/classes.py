@@ -58,6 +58,7 @@ class Classes:
             return self.walk.met[id(klass)][1]
         node = self.walk.node_of(module, key[1], "class", module.path or "")
         self.walk.met[id(klass)] = (klass, node)
+        self.walk.seen.thing(klass)
         self.walk.todo.append(lambda: self._look_into(node, module, klass))
         return node
 

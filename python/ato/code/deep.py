@@ -16,6 +16,7 @@ from ato.code.kinds import ato_trace_id, code_parts, wrapped_by_ato
 from ato.code.model import CodeFingerprint, StateRef, Unit
 from ato.code.modules import MISSING
 from ato.code.project import Roots, origin_of, project_roots
+from ato.code.seen import Seen
 from ato.code.source import Source, source_of_file
 from ato.code.walk import Walk
 from ato.exceptions import UnsupportedValueError
@@ -23,11 +24,14 @@ from ato.exceptions import UnsupportedValueError
 __all__ = ["fingerprint_code", "is_project_object", "module_body"]
 
 
-def fingerprint_code(obj: Any, *, roots: Sequence[str | Path] | None = None) -> CodeFingerprint:
+def fingerprint_code(
+    obj: Any, *, roots: Sequence[str | Path] | None = None, seen: Seen | None = None
+) -> CodeFingerprint:
     """Fingerprint a function, method, class, partial or decorated function as it is now.
 
     `roots` are the folders whose code counts as the project's own; by default the entry script's,
-    the current one and those of editable installs. `obj` itself is followed wherever it lives.
+    the current one and those of editable installs. `obj` itself is followed wherever it lives. What
+    was looked at joins `seen`.
 
     Raises:
         UnsupportedValueError: `obj` is not callable.
@@ -37,7 +41,7 @@ def fingerprint_code(obj: Any, *, roots: Sequence[str | Path] | None = None) -> 
             f"{type(obj).__qualname__} objects have no code to fingerprint; "
             "pass a function, a method, a class or a functools.partial"
         )
-    walk = _walk(roots)
+    walk = _walk(roots, seen)
     innermost = _innermost(obj)
     if isinstance(innermost, type):
         walk.root_class = innermost
@@ -60,16 +64,17 @@ def fingerprint_code(obj: Any, *, roots: Sequence[str | Path] | None = None) -> 
     return _describe(walk, root.key)
 
 
-def module_body(module: ModuleType) -> CodeFingerprint | None:
+def module_body(module: ModuleType, *, seen: Seen | None = None) -> CodeFingerprint | None:
     """Fingerprint the statements of a script outside its functions and classes.
 
     The unit is named `<module>`. Returns `None` where there is no source, as at a prompt.
+    What was looked at joins `seen`.
     """
     path = getattr(module, "__file__", None)
     source = None if path is None else source_of_file(path, vars(module))
     if path is None or source is None or source.definitions is None:
         return None
-    walk = _walk(None)
+    walk = _walk(None, seen)
     home = walk.modules.of_namespace(vars(module), path)
     definitions = source.definitions
     root = walk.placing.static(home, source, definitions.definitions[definitions.module])
@@ -99,8 +104,12 @@ def _roots(roots: Sequence[str | Path] | None) -> Roots:
     return tuple(str(Path(root).resolve()) for root in roots)
 
 
-def _walk(roots: Sequence[str | Path] | None) -> Walk:
-    return Walk(_roots(roots))
+def _walk(roots: Sequence[str | Path] | None, seen: Seen | None) -> Walk:
+    found = _roots(roots)
+    seen = Seen() if seen is None else seen
+    if roots is None:
+        seen.roots = found
+    return Walk(found, seen)
 
 
 def _innermost(obj: Any) -> Any:

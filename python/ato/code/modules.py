@@ -10,6 +10,7 @@ from typing import Any
 
 from ato.code.definitions import Binding, Definition, FileDefinitions
 from ato.code.project import Origin, Roots, origin_of
+from ato.code.seen import Seen
 from ato.code.source import Source, source_of_file
 
 __all__ = ["MISSING", "Module", "Modules", "display_name"]
@@ -40,12 +41,18 @@ class Module:
     """A module: its namespace if it is loaded, its file's definitions if there is a file."""
 
     def __init__(
-        self, name: str, namespace: dict[str, Any] | None, path: str | None, package: str
+        self,
+        name: str,
+        namespace: dict[str, Any] | None,
+        path: str | None,
+        package: str,
+        seen: Seen,
     ) -> None:
         self.name = display_name(name, namespace)
         self.namespace = namespace
         self.path = path
         self.package = package
+        self._seen = seen
 
     @functools.cached_property
     def source(self) -> Source | None:
@@ -62,7 +69,10 @@ class Module:
 
     def value(self, name: str) -> Any:
         """What a name is bound to now, or `MISSING`."""
-        return MISSING if self.namespace is None else self.namespace.get(name, MISSING)
+        if self.namespace is None:
+            return MISSING
+        self._seen.name(self.namespace, name)
+        return self.namespace.get(name, MISSING)
 
     def lookup(self, qualified: str) -> Any:
         """What a qualified name is bound to now, or `MISSING`; no descriptor is called."""
@@ -116,8 +126,9 @@ class Module:
 class Modules:
     """The modules met in one walk."""
 
-    def __init__(self, roots: Roots) -> None:
+    def __init__(self, roots: Roots, seen: Seen) -> None:
         self.roots = roots
+        self._seen = seen
         self._named: dict[str, Module | None] = {}
         self._by_namespace: dict[int, Module] = {}
 
@@ -127,18 +138,20 @@ class Modules:
         if module is None:
             name = namespace.get("__name__") or "unknown"
             file = namespace.get("__file__") or path
-            module = Module(name, namespace, file, _package(name, namespace))
+            module = Module(name, namespace, file, _package(name, namespace), self._seen)
             self._by_namespace[id(namespace)] = module
         return module
 
     def named(self, name: str) -> Module | None:
         """A module by its import name: loaded, or found on the path without being imported."""
+        self._seen.name(sys.modules, name)
         if name not in self._named:
             self._named[name] = self._find(name)
         return self._named[name]
 
     def origin(self, name: str) -> Origin:
         """Whose the module is that would be imported under this name."""
+        self._seen.name(sys.modules, name)
         loaded = sys.modules.get(name)
         if loaded is not None:
             return origin_of(name, _file_of(loaded), self.roots)
@@ -153,7 +166,8 @@ class Modules:
         if spec is None or spec.origin is None:
             return None
         package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
-        return Module(name, None, spec.origin if spec.has_location else None, package)
+        path = spec.origin if spec.has_location else None
+        return Module(name, None, path, package, self._seen)
 
 
 def _package(name: str, namespace: dict[str, Any]) -> str:

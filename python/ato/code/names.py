@@ -171,7 +171,10 @@ class Names:
         """A function of the project's may have been put in the place of a library's."""
         value: Any = sys.modules.get(name)
         for attribute in attributes:
-            value = getattr(value, "__dict__", {}).get(attribute)
+            held = getattr(value, "__dict__", {})
+            if isinstance(held, dict):
+                self.walk.seen.name(held, attribute)
+            value = held.get(attribute)
         if isinstance(value, FunctionType) and self.walk.is_own(value):
             self.walk.reach(node, label, value, at_call)
 

@@ -128,6 +128,8 @@ class Values:
                     f"{holder.key[0]}.{holder.key[1]}: too large to be searched for code"
                 )
                 break
+            if is_data(item):
+                self.walk.seen.thing(item)
             inside = items_of(item)
             if inside is None and not is_data(item):
                 state = is_state(self.walk.reach(holder, path, item, at_call)) or state

@@ -35,6 +35,7 @@ from ato.code.modules import MISSING, Module, Modules
 from ato.code.names import Names
 from ato.code.placing import Placing
 from ato.code.project import Roots, distributions_of, origin_of, relative_path
+from ato.code.seen import Seen
 from ato.code.source import Source, find_definition
 from ato.code.values import Values
 
@@ -44,9 +45,10 @@ __all__ = ["Walk"]
 class Walk:
     """One walk: nodes by module and name, and what is still to be looked into."""
 
-    def __init__(self, roots: Roots) -> None:
+    def __init__(self, roots: Roots, seen: Seen) -> None:
         self.roots = roots
-        self.modules = Modules(roots)
+        self.seen = seen
+        self.modules = Modules(roots, seen)
         self.names = Names(self)
         self.classes = Classes(self)
         self.values = Values(self)
@@ -135,6 +137,7 @@ class Walk:
         if id(value) in self.met:
             return self.met[id(value)][1]
         self.met[id(value)] = (value, None)
+        self.seen.thing(value)
         own = self._function_itself(holder, value) if isinstance(value, FunctionType) else None
         wrapped = getattr(value, "__dict__", {}).get("__wrapped__")
         inner = wrapped_by_ato(wrapped) if wrapped is not None else None

@@ -264,8 +264,9 @@ class HyperBand(GridSpaceMixIn, HyperOpt):
             if self.tracker is None:
                 return self._launch(launch, function, args, kwargs)
             from ato.db_routers.sql.opening import same_surroundings  # SQLAlchemy loads
+            from ato.trace.static import many_runs  # the code of all trials is read once
 
-            with same_surroundings():
+            with same_surroundings(), many_runs():
                 return self._launch(launch, function, args, kwargs)
 
         vars(launch)["__ato_kind__"] = "search"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
@@ -13,6 +15,8 @@ from typing import Any, Literal, TypeVar
 from ato import events
 from ato.code import (
     CodeFingerprint,
+    KeptCode,
+    Seen,
     StateRef,
     capture_source,
     fingerprint_code,
@@ -22,6 +26,7 @@ from ato.code import (
 
 __all__ = [
     "Registration",
+    "many_runs",
     "passed_code",
     "reached_units",
     "register",
@@ -50,6 +55,7 @@ class Registration:
         self._run: events.OpenRun | None = None
         self._state: tuple[StateRef, ...] = ()
         self._looks = 0
+        self._kept = KeptCode(partial(_code_of, fn, roots))
 
     def join(self, run: events.OpenRun) -> None:
         """Make the code, as it is now, part of a run; once a run.
@@ -61,16 +67,21 @@ class Registration:
             return
         self._run, self.code = run, None
         try:
-            self.code = fingerprint_code(self.fn, roots=self.roots)
+            self.code = _look_up(self._kept)
         except Exception as error:  # noqa: BLE001 (a tracer never stops the script)
             events.report_failure(self.trace_id, error)
             return
+        assert self.code is not None, "a function has code"
         self._state, self._looks = self.code.state, 0
         run.recorder.on_code(events.CodeRecord(self.trace_id, self.role, self.code))
 
     def code_in(self, run: events.OpenRun) -> CodeFingerprint | None:
         """The code that is part of a run; `None` if this function is no part of it."""
         return self.code if self._run is run else None
+
+    def forget(self) -> None:
+        """Let go of what was looked at for the code of `many_runs`."""
+        self._kept.forget()
 
     def state(self) -> tuple[StateRef, ...]:
         """The globals and closures whose values the function reads, for its next recorded call.
@@ -80,14 +91,16 @@ class Registration:
         """
         self._looks += 1
         if self._looks & (self._looks - 1) == 0:
-            self._state = fingerprint_code(self.fn, roots=self.roots).state
+            code = _look_up(self._kept)
+            assert code is not None, "a function has code"
+            self._state = code.state
         return self._state
 
 
 _registrations: dict[tuple[str, str], Registration] = {}
 # What came in with arguments, by identity: two classes may compare equal, and a class need not be
 # hashable. Nothing is kept alive for it; an entry goes with its object.
-_passed: dict[int, tuple[weakref.ref[Any], CodeFingerprint | None]] = {}
+_passed: dict[int, tuple[weakref.ref[Any], KeptCode, CodeFingerprint | None]] = {}
 
 
 def register(
@@ -151,7 +164,10 @@ def default_trace_id(fn: Callable[..., Any]) -> str:
 
 def run_opened(run: events.OpenRun) -> None:
     """Give a run that opens the code of everything registered, and of the entry script's body."""
-    _passed.clear()  # a module's constants may have changed since the last run
+    for identity, (_, kept, _) in list(_passed.items()):
+        # A module's constants may have changed since the last run.
+        if not (_many.depth and kept.is_current()):
+            _passed.pop(identity, None)
     for registration in list(_registrations.values()):
         registration.join(run)
     main = sys.modules.get("__main__")
@@ -163,7 +179,7 @@ def warm_up() -> None:
     """Read the code of everything registered now; what is forked from here on has it at hand."""
     for registration in list(_registrations.values()):
         try:
-            fingerprint_code(registration.fn, roots=registration.roots)
+            _look_up(registration._kept)
         except Exception as error:  # noqa: BLE001 (a tracer never stops the script)
             events.report_failure(registration.trace_id, error)
 
@@ -192,13 +208,64 @@ def _code_of_passed(thing: object) -> CodeFingerprint | None:
     identity = id(thing)
     known = _passed.get(identity)
     if known is not None and known[0]() is thing:
-        return known[1]
-    code = fingerprint_code(thing) if is_project_object(thing) else None
-    _passed[identity] = (weakref.ref(thing, lambda _: _passed.pop(identity, None)), code)
+        return known[2]
+    reference = weakref.ref(thing, lambda _: _passed.pop(identity, None))
+    kept = KeptCode(partial(_code_of_thing, reference))
+    code = _look_up(kept)
+    _passed[identity] = (reference, kept, code)
     return code
 
 
+def _code_of_thing(reference: weakref.ref[Any], seen: Seen) -> CodeFingerprint | None:
+    thing = reference()
+    return fingerprint_code(thing, seen=seen) if is_project_object(thing) else None
+
+
+def _code_of(
+    fn: Callable[..., Any], roots: Sequence[str] | None, seen: Seen
+) -> CodeFingerprint | None:
+    return fingerprint_code(fn, roots=roots, seen=seen)
+
+
+class _Many:
+    """Whether runs follow each other that have most of their code in common."""
+
+    depth = 0
+    main: tuple[ModuleType, KeptCode] | None = None
+
+
+_many = _Many()
+
+
+@contextmanager
+def many_runs() -> Iterator[None]:
+    """Keep the code that runs in this block have in common, as long as nothing of it changes.
+
+    Outside of it nothing is kept: all that a walk looked at would stay alive.
+    """
+    _many.depth += 1
+    try:
+        yield
+    finally:
+        _many.depth -= 1
+        if not _many.depth:
+            _many.main = None
+            _passed.clear()
+            for registration in list(_registrations.values()):
+                registration.forget()
+
+
+def _look_up(kept: KeptCode) -> CodeFingerprint | None:
+    try:
+        return kept.get()
+    finally:
+        if not _many.depth:
+            kept.forget()
+
+
 def _emit_main(run: events.OpenRun, main: ModuleType) -> None:
-    code = module_body(main)
+    if _many.main is None or _many.main[0] is not main:
+        _many.main = main, KeptCode(lambda seen: module_body(main, seen=seen))
+    code = _look_up(_many.main[1])
     if code is not None:
         run.recorder.on_code(events.CodeRecord("main", "main", code))
