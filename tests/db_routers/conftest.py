@@ -24,6 +24,7 @@ def own_surroundings(monkeypatch, tmp_path_factory):
     """No tracer speaks up when a run opens, and caches and keys lie in a temporary folder."""
     monkeypatch.setattr(events, "_openers", [])
     monkeypatch.setattr(events, "_process_run", None)
+    monkeypatch.setattr(events, "_reported", set())
     folder = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("ATO_CACHE_DIR", str(folder / "cache"))
     monkeypatch.setenv("ATO_STATE_DIR", str(folder / "state"))

@@ -61,7 +61,7 @@ def test_a_missing_database_is_named_with_its_place(path):
 def test_a_missing_folder_is_named(tmp_path):
     """A store in a folder that does not exist is refused with the folder's name."""
     with pytest.raises(NoDatabaseError, match="folder .*nowhere does not exist"):
-        logger_for(tmp_path / "nowhere" / "runs.db").run()
+        open_store(tmp_path / "nowhere" / "runs.db", must_exist=False)
 
 
 def test_a_folder_is_no_database(tmp_path):
@@ -196,7 +196,8 @@ READ_AS_NOBODY = """
     finder = SQLFinder(os.environ["DB"])
     print(finder.find_run(1).metrics[0].value)
     try:
-        SQLLogger({"experiment": {"sql": {"db_path": os.environ["DB"]}}}).run()
+        config = {"experiment": {"sql": {"db_path": os.environ["DB"]}}}
+        SQLLogger(config, on_error="raise").run()
     except Exception as error:
         print(type(error).__name__, error)
 """

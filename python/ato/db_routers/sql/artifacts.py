@@ -27,20 +27,39 @@ def artifact_rows(
     data_type: str | None,
     metadata: Mapping[str, Any] | None,
     keep: Taker | None = None,
+    *,
+    strict: bool = True,
 ) -> list[dict[str, Any]]:
     """The rows of `schema.Artifact` for a file, a directory, a pattern or a reference.
 
     A path that does not exist, or a URL, is a reference without digest, and a warning says so.
-    With `keep` the bytes of every file are given to it, which returns their number and digest.
+    With `keep` every file is given to it, which keeps the bytes and returns their number and digest.
+    Where it cannot, a warning says so, and an artifact is logged without its bytes.
 
     Raises:
-        StoreError: a pattern that no file matches.
+        StoreError: a pattern that no file matches; where it is strict, `keep` fails.
     """
     name = os.fspath(path)
+    failures: list[StoreError] = []
+
+    def take(file: Path) -> tuple[int, str]:
+        if keep is None or failures:
+            return _size_and_digest(file)
+        try:
+            return keep(file)
+        except StoreError as error:
+            if strict:
+                raise
+            failures.append(error)
+            warnings.warn(
+                f"{error}; {name!r} is logged without its bytes", RuntimeWarning, stacklevel=6
+            )
+            return _size_and_digest(file)
+
     return [
         {
-            **(found := _described(match, keep or _size_and_digest)),
-            "kept": keep is not None and found["digest"] is not None,
+            **(found := _described(match, take)),
+            "kept": keep is not None and not failures and found["digest"] is not None,
             "path": as_text(match),
             "data_type": data_type,
             "metadata": dict(metadata or {}),

@@ -11,9 +11,9 @@ import json
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,8 @@ from ato.db_routers.sql import journals
 from ato.db_routers.sql.code_rows import CodeRows, write_code
 from ato.db_routers.sql.engine import write
 from ato.db_routers.sql.journals import Writer
-from ato.db_routers.sql.rows import insert_rows, write_calls
+from ato.db_routers.sql.rows import insert_rows, write_artifacts, write_calls
+from ato.db_routers.sql.run_rows import write_run
 from ato.db_routers.sql.schema import Attempt, Experiment, Input, Journal, MetricKey
 from ato.db_routers.sql.summaries import SUMMARISE, summaries
 
@@ -62,15 +63,17 @@ _NEW_JOURNAL = text(
 )
 
 # How a journal stands after a step: beyond what `ato._core.read_journal` says, it may have no
-# header yet (`unbegun`), belong to no run of this store (`foreign`) or be gone.
-_GONE = "gone"
+# header yet (`unbegun`), belong to no run of this store (`foreign`), or to one that has no row yet,
+# or be gone.
+_GONE, _EARLY = "gone", "early"
 
 
-def drain(engine: Engine, run_id: int | None = None, *, folder: Path | None = None) -> int:
+def drain(engine: Engine, run_id: int | None = None) -> int:
     """Write what the journals of a run, or of all, hold beyond what the store has.
 
     A journal that nobody will write to again is deleted then. One that is damaged is kept aside,
-    once what stands before the damage is in the store.
+    once what stands before the damage is in the store. A run whose store could not be opened when
+    it began gets its row, and its id, here; until then its id is 0.
 
     Returns:
         how many records the database refused.
@@ -79,9 +82,9 @@ def drain(engine: Engine, run_id: int | None = None, *, folder: Path | None = No
         sqlalchemy.exc.DBAPIError: the store cannot be written.
     """
     refused = 0
-    keep = folder is not None
+    keep = engine in _copies
     known = _drained.setdefault(engine, {})
-    for path in journals.journals_of(folder or journals.folder_of(engine), run_id):
+    for path in _journals(engine, run_id):
         if not keep and not _has_news(path, known):
             continue
         ending = "more"
@@ -92,6 +95,11 @@ def drain(engine: Engine, run_id: int | None = None, *, folder: Path | None = No
         if not keep:
             _put_away(engine, path, ending, known)
     return refused
+
+
+def _journals(engine: Engine, run_id: int | None = None) -> Iterator[Path]:
+    for folder in journals.folders_of(engine):
+        yield from journals.journals_of(folder, run_id)
 
 
 # By store and journal, how many bytes of it are in the store already: most queries need no look.
@@ -125,7 +133,8 @@ def store_records(engine: Engine, path: Path, writer: Writer, records: bytes) ->
     def work(connection: Connection) -> int:
         query = select(Journal.keys).where(Journal.name == path.name)
         part = _Part(read_records(records), connection.scalar(query) or [])
-        return _write_part(connection, writer, part)
+        found = _of_run(connection, writer, part)
+        return len(part) if found is None else _write_part(connection, found, part)
 
     return write(engine, work)
 
@@ -140,6 +149,9 @@ class _Part:
             # A number is given again if the record that introduced it was dropped.
             del self.names[number:]
             self.names.append(name)
+
+    def __len__(self) -> int:
+        return len(self.points) + len(self.rows)
 
 
 def _has_news(path: Path, known: Mapping[str, int]) -> bool:
@@ -161,33 +173,54 @@ def _step(connection: Connection, path: Path) -> tuple[str, int, int]:
         if header is None:
             return "unbegun", 0, 0
         writer = Writer.from_header(header)
+        offset, names = (0, []) if row is None else (row.offset, row.keys or [])
+        part = _Part(read_journal(os.fspath(path), offset, STEP), names)
+        found = _of_run(connection, writer, part)
+        if found is None:
+            # Of a launch, rank 0 may come in later, and from another machine.
+            return ("foreign" if writer.rank == writer.process == 0 else _EARLY), 0, 0
         if row is None:
-            if not _is_of_this_store(connection, writer):
-                return "foreign", 0, 0
-            connection.execute(_NEW_JOURNAL, {"name": path.name, "run_id": writer.run_id})
-            row = connection.execute(chosen.with_for_update()).one()
-        part = _Part(read_journal(os.fspath(path), row.offset, STEP), row.keys or [])
+            connection.execute(_NEW_JOURNAL, {"name": path.name, "run_id": found.run_id})
     except FileNotFoundError:
         return _GONE, 0, 0
     except (ValueError, TypeError):  # no journal, or a header of another kind
         return "damaged", 0, 0
-    refused = _write_part(connection, writer, part)
-    if part.offset != row.offset:
+    refused = _write_part(connection, found, part)
+    if part.offset != offset:
         change = update(Journal).where(Journal.name == path.name)
         connection.execute(change.values(offset=part.offset, keys=part.names))
     return part.ending, part.offset, refused
 
 
-def _is_of_this_store(connection: Connection, writer: Writer) -> bool:
-    # A store that was deleted and made anew counts its runs from 1 again.
-    query = select(Experiment.start_time).where(Experiment.id == writer.run_id)
-    start = connection.scalar(query)
-    return start is not None and start.timestamp() == writer.start
+def _of_run(connection: Connection, writer: Writer, part: _Part) -> Writer | None:
+    """The writer with the id of its run; `None` if the store has no such run.
+
+    One whose store could not be opened gets its row now, from the first record of its journal.
+    """
+    if writer.opening is None:
+        # A store that was deleted and made anew counts its runs from 1 again.
+        query = select(Experiment.start_time).where(Experiment.id == writer.run_id)
+        start = connection.scalar(query)
+        return writer if start is not None and start.timestamp() == writer.start else None
+    opened_by = (
+        # Another rank knows what the launch is called, and rank 0 who started it, too.
+        Experiment.launch.startswith(writer.opening, autoescape=True)
+        if writer.rank
+        else Experiment.launch == writer.opening
+    )
+    newest = select(Experiment.id).where(opened_by).order_by(Experiment.id.desc()).limit(1)
+    run_id = connection.scalar(newest)
+    if run_id is None:
+        described = [content for kind, (content, *_) in part.rows if kind == journals.OPENING]
+        if not described:
+            return None
+        run_id = write_run(connection, json.loads(described[0]))
+    return replace(writer, run_id=run_id)
 
 
 def _put_away(engine: Engine, path: Path, ending: str, known: dict[str, int]) -> None:
     """Delete a journal that is drained for good; keep aside what should not be deleted."""
-    if ending == _GONE:
+    if ending in {_GONE, _EARLY}:
         known.pop(path.name, None)
         return
     if ending != "ended" and _may_go_on(path):
@@ -268,6 +301,9 @@ def _write_rows(
     by_kind: dict[int, list[tuple[Any, ...]]] = {}
     for kind, cells in rows:
         by_kind.setdefault(kind, []).append(cells)
+    artifacts = [json.loads(content) for (content,) in by_kind.pop(journals.ARTIFACT, ())]
+    if artifacts:
+        write_artifacts(connection, writer.run_id, artifacts)
     for (content,) in by_kind.pop(journals.START, ()):
         _change_run(connection, writer, {"random_start": json.loads(content)})
     codes = [CodeRows(**json.loads(content)) for (content,) in by_kind.pop(journals.CODE, ())]
@@ -357,8 +393,8 @@ _overlays: weakref.WeakKeyDictionary[Engine, _Overlay] = weakref.WeakKeyDictiona
 
 
 def _overlay(engine: Engine) -> Engine:
-    folder = journals.folder_of(engine)
-    files = _files(folder)
+    folders = journals.folders_of(engine)
+    files = _files(engine)
     held = _overlays.get(engine)
     if held is not None and held.files == files:
         return held.engine
@@ -366,19 +402,20 @@ def _overlay(engine: Engine) -> Engine:
     with engine.connect() as source, memory.connect() as target:
         source_raw: Any = source.connection.driver_connection
         source_raw.backup(target.connection.driver_connection)
-    journals.lie_in(memory, folder)
+    journals.lie_in(memory, folders)
     _copies.add(memory)
-    drain(memory, folder=folder)
+    drain(memory)
     _overlays[engine] = _Overlay(files, memory)
     return memory
 
 
-def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def _files(engine: Engine) -> tuple[tuple[str, int, int], ...]:
     """Names, sizes and times of the journals and of the database beside them."""
+    folder = journals.folder_of(engine)
     base = folder.name.removesuffix(".journals")
     paths = [folder.with_name(base), folder.with_name(base + "-wal")]
     found = []
-    for path in [*paths, *journals.journals_of(folder)]:
+    for path in [*paths, *_journals(engine)]:
         with suppress(OSError):
             stat = path.stat()
             found.append((path.name, stat.st_size, stat.st_mtime_ns))

@@ -37,9 +37,11 @@ __all__ = [
     "REVISION",
     "explain_failure",
     "is_busy",
+    "make_ready",
     "open_store",
     "place",
     "store_url",
+    "unopened_store",
     "write",
 ]
 
@@ -118,25 +120,43 @@ def open_store(
         SchemaVersionError: a newer Ato wrote it.
         StoreError: the database cannot be reached or written.
     """
-    url = store_url(location)
-    if _is_file(url):
-        _check_path(Path(url.database or ""), must_exist)
-    engine = _new_engine(url)
+    engine = unopened_store(location)
     try:
-        if must_exist:
-            engine = _open_existing(engine)
-        else:
-            _prepare(engine)
+        if not must_exist:
+            make_ready(engine)
+            return engine
+        if _is_file(engine.url):
+            _check_path(Path(engine.url.database or ""), must_exist)
+        return _open_existing(engine)
     except DBAPIError as error:
         engine.dispose()
         raise explain_failure(error, engine) from error
     except AtoError:
         engine.dispose()
         raise
-    return engine
 
 
-def _new_engine(url: URL) -> Engine:
+def make_ready(engine: Engine) -> None:
+    """Make sure that a store can be written and that its schema is this one; create what is missing.
+
+    Raises:
+        StoreError: as `open_store`.
+    """
+    if _is_file(engine.url):
+        _check_path(Path(engine.url.database or ""), must_exist=False)
+    try:
+        _prepare(engine)
+    except DBAPIError as error:
+        raise explain_failure(error, engine) from error
+
+
+def unopened_store(location: str | os.PathLike[str] | URL | None) -> Engine:
+    """An engine for a store that nothing is known of yet but its address.
+
+    Raises:
+        StoreError: the address is none, or of a database that there is no driver for.
+    """
+    url = store_url(location)
     if url.get_backend_name() not in {"sqlite", "postgresql"}:
         raise StoreError(
             f"Ato stores runs in SQLite and PostgreSQL, and {place(url)} is another database; "
@@ -470,5 +490,11 @@ def _upgrade(engine: Engine) -> None:
 def _back_up(path: Path) -> None:
     """Write `runs.db.before-0001` beside `runs.db`, through SQLite: a live file must not be copied."""
     target = path.with_name(f"{path.name}.before-{REVISION}")
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{path} has an older schema, and no copy of it could be written to {target} before "
+            f"the upgrade ({error}); free some space, or see who may write there"
+        ) from error

@@ -19,8 +19,9 @@ from ato.db_routers.sql import drain, journals
 from ato.db_routers.sql.code_rows import CodeRows, content_digest, write_code
 from ato.db_routers.sql.engine import _ATO_2_TABLES, explain_failure, write
 from ato.db_routers.sql.journals import Writer
-from ato.db_routers.sql.opening import SCHEME_VERSION, _shared, project_id
+from ato.db_routers.sql.opening import SCHEME_VERSION
 from ato.db_routers.sql.rows import call_cells
+from ato.db_routers.sql.run_rows import project_id, shared_id
 from ato.db_routers.sql.schema import Artifact, Config, Environment, Experiment
 from ato.db_routers.sql.snapshot import snapshot
 from ato.db_routers.sql.text import as_text
@@ -139,10 +140,10 @@ def _insert_run(
         tags=[str(tag) for tag in tags] if isinstance(tags, list) else [str(tags)],
         # The words of a status that there is no longer.
         notes=None if known or status == "running" else as_text(f"status: {status}"),
-        config_id=_shared(connection, Config, taken.content),
+        config_id=shared_id(connection, Config, taken.content),
         structural_hash=taken.structural_hash,
         value_hash=taken.value_hash,
-        environment_id=_shared(connection, Environment, {}),
+        environment_id=shared_id(connection, Environment, {}),
         host=_HOST,
         pid=row["id"],
         seeds=taken.seeds,

@@ -28,20 +28,24 @@ from ato.db_routers.sql.redaction import state_folder
 from ato.exceptions import StoreError
 
 __all__ = [
+    "ARTIFACT",
     "CALL",
     "CODE",
     "INPUT",
+    "OPENING",
     "RUN",
     "START",
     "SUFFIX",
     "Writer",
     "folder_of",
+    "folders_of",
     "host_name",
     "is_held",
     "journals_of",
     "last_seen",
     "lie_in",
     "new_path",
+    "unopened_folder",
 ]
 
 # The kinds of rows in a journal. A cell that is named `json` holds a JSON document.
@@ -50,6 +54,8 @@ CODE = 17  # json: `code_rows.CodeRows`
 INPUT = 18  # path, size, mtime, digest, ident, position
 START = 19  # json: the states of the random generators
 RUN = 20  # json: columns of the run's row that change
+ARTIFACT = 21  # json: columns of `schema.Artifact`
+OPENING = 22  # json: `opening.describe_run`, of a run that has no row yet
 
 SUFFIX = ".journal"
 
@@ -73,6 +79,9 @@ class Writer:
     start: float
     host: str
     pid: int
+    # Of a run that has no row yet, because its store could not be opened: what the row will have as
+    # its `launch`. Its id is 0 until then.
+    opening: str | None = None
 
     def header(self) -> str:
         """The header of the journal."""
@@ -95,18 +104,43 @@ def folder_of(engine: Engine) -> Path:
             name = f"ato-journals-{secrets.token_hex(8)}"
             folder = _of_memory[engine] = Path(tempfile.gettempdir(), name)
         return folder
-    place = engine.url.render_as_string(hide_password=True)
+    return _in_state_folder(engine.url.render_as_string(hide_password=True))
+
+
+def unopened_folder(engine: Engine) -> Path:
+    """Where journals go while a store cannot be opened: where there is a place, beside it."""
+    path = _file_of(engine)
+    if path is None or os.access(path.parent, os.W_OK):
+        return folder_of(engine)
+    return _in_state_folder(os.fspath(path))
+
+
+def folders_of(engine: Engine) -> list[Path]:
+    """Wherever journals of a store may lie."""
+    copied = _of_copies.get(engine)
+    if copied is not None:
+        return copied
+    path = _file_of(engine)
+    aside = None if path is None else _in_state_folder(os.fspath(path))
+    if aside is None or not os.access(aside, os.R_OK):
+        return [folder_of(engine)]
+    return [folder_of(engine), aside]
+
+
+def _in_state_folder(place: str) -> Path:
     digest = hashlib.sha256(place.encode()).hexdigest()[:16]
     return state_folder() / "journals" / digest
 
 
-def lie_in(engine: Engine, folder: Path) -> None:
-    """Say that the journals of a store in memory, a copy, lie in `folder`."""
-    _of_memory[engine] = folder
+def lie_in(engine: Engine, folders: list[Path]) -> None:
+    """Say that the journals of a store in memory, a copy, lie in `folders`."""
+    _of_copies[engine] = folders
+    _of_memory[engine] = folders[0]
 
 
 # A store in memory ends with its process, and so may its journals.
 _of_memory: weakref.WeakKeyDictionary[Engine, Path] = weakref.WeakKeyDictionary()
+_of_copies: weakref.WeakKeyDictionary[Engine, list[Path]] = weakref.WeakKeyDictionary()
 
 
 def new_path(folder: Path, writer: Writer) -> Path:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from ato.db_routers.sql import journals
+from ato.db_routers.sql.drain import drained
 from ato.db_routers.sql.reading import resolve_run
 from ato.db_routers.sql.schema import Artifact
 from ato.exceptions import StoreError
@@ -101,7 +102,8 @@ def keep_bytes(engine: Engine, content: bytes) -> tuple[int, str]:
 def _draft(engine: Engine) -> Path:
     folder = folder_of(engine)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # Beside a file: the folder of a store that is not there is not made by its artifacts.
+        folder.mkdir(parents=engine.url.get_backend_name() != "sqlite", exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=".draft-", dir=folder)
     except OSError as error:
         raise StoreError(f"nothing can be kept in {folder}: {error}") from error
@@ -156,7 +158,7 @@ def verify(engine: Engine, run: int | str, root: Path | None = None) -> list[Art
     """
     run_id = resolve_run(engine, run)
     query = select(Artifact).where(Artifact.run_id == run_id).order_by(Artifact.id)
-    with Session(engine, expire_on_commit=False) as session:
+    with Session(drained(engine), expire_on_commit=False) as session:
         artifacts = list(session.scalars(query))
     return [state for artifact in artifacts for state in _states(engine, artifact, root or Path())]
 

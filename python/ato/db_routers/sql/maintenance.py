@@ -42,7 +42,8 @@ def check_store(engine: Engine) -> list[str]:
             .where(Artifact.kept.is_(True))
             .order_by(Artifact.id)
         ).all()
-    found += _check_journals(journals.folder_of(engine))
+    for folder in journals.folders_of(engine):
+        found += _check_journals(folder)
     return [*found, *_check_kept(engine, kept)]
 
 

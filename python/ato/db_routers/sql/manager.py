@@ -9,6 +9,7 @@ import atexit
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from types import TracebackType
@@ -17,7 +18,13 @@ from typing import TYPE_CHECKING, Any, Self
 from ato import events
 from ato.db_routers.sql.finder import SQLFinder, store_location
 from ato.db_routers.sql.text import as_text
-from ato.exceptions import NoActiveRunError, StoreError
+from ato.exceptions import (
+    NoActiveRunError,
+    RankTimeoutError,
+    RunStillOpenError,
+    StoreError,
+    UnknownRunError,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -25,9 +32,12 @@ if TYPE_CHECKING:
 
     from ato.db_routers.sql.recorder import OnError, RunRecorder
     from ato.db_routers.sql.schema import Experiment, Project
+    from ato.db_routers.sql.snapshot import ConfigSnapshot
 
 __all__ = ["SQLFinder", "SQLLogger", "open_loggers"]
 
+# What is wrong with the run that was asked for, which no journal can mend.
+_ABOUT_THE_RUN = (UnknownRunError, RunStillOpenError, RankTimeoutError)
 _STATUSES = ("running", "completed", "failed", "interrupted")
 
 
@@ -45,8 +55,9 @@ class SQLLogger:
 
     What is logged is in a file when the call returns, and outlives the process from there. Where it
     cannot be written, training goes on: one warning says so, what is logged waits in memory until
-    that works again, and `finish` says how many records were lost, if any. With `on_error="raise"`
-    a record that cannot be written is a `StoreError` instead.
+    that works again, and `finish` says how many records were lost, if any. A store that cannot be
+    opened costs a warning too, and its run enters it later (see `run`). With `on_error="raise"`
+    a store or a record that cannot be written is a `StoreError` instead.
 
     Data files that the project's code opens for reading are noticed, and digested when the run
     ends; `watch_files=False` leaves them to `log_input`.
@@ -146,37 +157,78 @@ class SQLLogger:
             resume: a run to continue, as an id, a name or `latest`: it gets a new attempt with this
                 config and with calls counted from 0, and keeps its metrics.
 
+        Returns:
+            the run's id. Where the store cannot be opened now (read-only, damaged, its folder or
+            server gone) it is 0, with a warning: the run goes on into a journal, and gets its id
+            when the store can be opened again, by whoever opens it. One to resume is then recorded
+            as a run of its own.
+
         Raises:
             ConfigTypeError: the config is no mapping.
             UnknownRunError: there is no run to resume.
             RunStillOpenError: the run to resume is being recorded by another process.
             RankTimeoutError: rank 0 of this launch did not open its run in time.
-            StoreError: the store cannot be opened or written.
+            StoreError: the store has no address; or, with `on_error="raise"`, cannot be opened.
         """
-        from ato.db_routers.sql.launches import current_launch, join_run
-        from ato.db_routers.sql.opening import insert_run, resume_run
-        from ato.db_routers.sql.recorder import RunRecorder
+        from ato.db_routers.sql.launches import current_launch
         from ato.db_routers.sql.snapshot import snapshot
 
         self.finish()
         config = snapshot(self._config)
         launch = None if self._alone else current_launch()
         words: dict[str, Any] = {"tags": tags, "name": name, "notes": notes, "launch": launch}
-        if launch is not None and launch.rank > 0:
-            writer = join_run(self.engine, launch)
-        elif resume is not None:
-            writer = resume_run(self.engine, config, resume, **words)
-        else:
-            writer = insert_run(self.engine, config, self._project, **words)
-        recorder = self._recorder = RunRecorder(
-            self.engine, writer, config, self._on_error, self._watch_files
-        )
+        try:
+            recorder, failure = self._opened(config, resume, words), None
+        except StoreError as error:
+            if self._on_error == "raise" or isinstance(error, _ABOUT_THE_RUN):
+                raise
+            failure = error
+        if failure is not None:
+            recorder = self._unopened(failure, config, words)
+        self._recorder = recorder
         _open_loggers[id(self)] = self
         enclosing = _enclosing_scope()
         recorder.open_run = events.open_run(recorder, in_context=self._in_context)
         if enclosing is not None:
             enclosing.on_exit.append(lambda error: self._left(recorder, error))
-        return writer.run_id
+        return recorder.run_id
+
+    def _opened(
+        self, config: ConfigSnapshot, resume: int | str | None, words: dict[str, Any]
+    ) -> RunRecorder:
+        from ato.db_routers.sql.launches import join_run
+        from ato.db_routers.sql.opening import describe_run, insert_run, resume_run
+        from ato.db_routers.sql.recorder import RunRecorder
+
+        launch = words["launch"]
+        if launch is not None and launch.rank > 0:
+            writer = join_run(self.engine, launch)
+        elif resume is not None:
+            writer = resume_run(self.engine, config, resume, **words)
+        else:
+            writer = insert_run(self.engine, describe_run(config, self._project, **words))
+        return RunRecorder(self.engine, writer, config, self._on_error, self._watch_files)
+
+    def _unopened(
+        self, failure: StoreError, config: ConfigSnapshot, words: dict[str, Any]
+    ) -> RunRecorder:
+        """Record a run whose store cannot be opened: into a journal, which enters it later."""
+        from ato.db_routers.sql.engine import unopened_store
+        from ato.db_routers.sql.opening import describe_run, unopened_run
+        from ato.db_routers.sql.recorder import RunRecorder
+
+        engine = self.__dict__.get("engine") or unopened_store(self._location)
+        description = describe_run(config, self._project, **words)
+        writer = unopened_run(description, words["launch"])
+        recorder = RunRecorder(
+            engine, writer, config, self._on_error, self._watch_files, description
+        )
+        warnings.warn(
+            f"{failure}. The run goes on, without an id; {recorder.whereabouts}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return recorder
 
     def log_metric(self, key: str, value: Any, step: int) -> None:
         """Log a value; it survives the death of the process once this returns.
@@ -207,18 +259,37 @@ class SQLLogger:
         """Log a file (size and BLAKE3), a directory (as a tree) or all that a pattern matches.
 
         A path that does not exist, or a URL, is kept as a reference without digest, with a warning.
-        With `copy` the bytes are kept beside the database (`runs.db.artifacts`), equal ones once.
+        With `copy` the bytes are kept beside the database (`runs.db.artifacts`), equal ones once;
+        where they cannot be, a warning says so, and the artifact is logged without them.
+
+        Args:
+            run_id: the open run (as `run()` returned it), which is logged to as metrics are, or any
+                other of the store.
+            path: what to log.
+            data_type: a word for what it is (`model`, `plot`).
+            metadata: what JSON has a form for.
+            copy: keep the bytes.
 
         Raises:
-            StoreError: no file matches the pattern, or the store cannot be written.
+            StoreError: no file matches the pattern; of a run that is not open, the store cannot be
+                written; with `on_error="raise"`, the bytes cannot be kept.
             UnknownRunError: there is no such run.
         """
         from ato.db_routers.sql.artifacts import artifact_rows
         from ato.db_routers.sql.keeping import keep_file
         from ato.db_routers.sql.queries import insert_artifacts
 
-        keep = partial(keep_file, self.engine) if copy else None
-        insert_artifacts(self.engine, run_id, artifact_rows(path, data_type, metadata, keep))
+        recorder = self._recorder
+        if recorder is not None and recorder.run_id != run_id:
+            recorder = None
+        engine = self.engine if recorder is None else recorder.engine
+        keep = partial(keep_file, engine) if copy else None
+        strict = self._on_error == "raise"
+        rows = artifact_rows(path, data_type, metadata, keep, strict=strict)
+        if recorder is None:
+            insert_artifacts(engine, run_id, rows)
+        else:
+            recorder.log_artifacts(rows)
 
     def log_table(self, name: str, table: Any, metadata: Mapping[str, Any] | None = None) -> None:
         """Keep a table as an artifact of the open run, `NAME.csv`, its bytes beside the database.
@@ -230,7 +301,7 @@ class SQLLogger:
 
         Raises:
             NoActiveRunError: no run is open.
-            StoreError: it is no table, or cannot be written.
+            StoreError: it is no table; with `on_error="raise"`, its bytes cannot be kept.
         """
         from ato.db_routers.sql.artifacts import table_bytes
 
@@ -252,11 +323,17 @@ class SQLLogger:
     ) -> None:
         from ato.db_routers.sql.artifacts import made_row
         from ato.db_routers.sql.keeping import keep_bytes
-        from ato.db_routers.sql.queries import insert_artifacts
 
-        run_id = self._active().run_id
-        size, digest = keep_bytes(self.engine, as_bytes(made))
-        insert_artifacts(self.engine, run_id, [made_row(name, data_type, metadata, size, digest)])
+        recorder = self._active()
+        content = as_bytes(made)
+        try:
+            size, digest = keep_bytes(recorder.engine, content)
+        except StoreError as error:
+            if self._on_error == "raise":
+                raise
+            warnings.warn(f"{error}; {name} is not logged", RuntimeWarning, stacklevel=3)
+            return
+        recorder.log_artifacts([made_row(name, data_type, metadata, size, digest)])
 
     def log_input(self, path: str | os.PathLike[str]) -> None:
         """Log a data file (or folder) that is read here, with its digest as it is now.
@@ -287,13 +364,13 @@ class SQLLogger:
         self._active().update(status=_checked(status))
 
     def get_current_run_id(self) -> int | None:
-        """The id of the open run."""
+        """The id of the open run; 0 where the store could not be opened (see `run`)."""
         return None if self._recorder is None else self._recorder.run_id
 
     def get_current_run(self) -> Experiment | None:
-        """The open run as it stands in the store."""
+        """The open run as it stands in the store; `None` where it has no row there."""
         run_id = self.get_current_run_id()
-        if run_id is None or self._recorder is None:
+        if not run_id:
             return None
         from ato.db_routers.sql import queries
 

@@ -7,21 +7,22 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from ato import environment
-from ato.db_routers.sql.code_rows import content_digest
 from ato.db_routers.sql.drain import drain
 from ato.db_routers.sql.engine import explain_failure, write
 from ato.db_routers.sql.journals import Writer, folder_of, host_name, last_seen
 from ato.db_routers.sql.launches import Launch
 from ato.db_routers.sql.processes import started
 from ato.db_routers.sql.reading import resolve_run, status_now
-from ato.db_routers.sql.schema import Attempt, Config, Environment, Experiment, Project
+from ato.db_routers.sql.run_rows import shared_id, write_run
+from ato.db_routers.sql.schema import Attempt, Config, Environment, Experiment
 from ato.db_routers.sql.snapshot import (
     ConfigSnapshot,
     command_line,
@@ -32,7 +33,15 @@ from ato.db_routers.sql.snapshot import (
 from ato.db_routers.sql.text import as_text
 from ato.exceptions import RunStillOpenError
 
-__all__ = ["insert_run", "prepare", "project_id", "resume_run", "same_surroundings"]
+__all__ = [
+    "SCHEME_VERSION",
+    "describe_run",
+    "insert_run",
+    "prepare",
+    "resume_run",
+    "same_surroundings",
+    "unopened_run",
+]
 
 # The version of all fingerprint schemes of a run ("… v1").
 SCHEME_VERSION = 1
@@ -41,8 +50,7 @@ SCHEME_VERSION = 1
 SEEN_LATELY = 60.0
 
 
-def insert_run(
-    engine: Engine,
+def describe_run(
     config: ConfigSnapshot,
     project: str,
     *,
@@ -50,31 +58,48 @@ def insert_run(
     name: str | None,
     notes: str | None,
     launch: Launch | None = None,
-) -> Writer:
-    """Insert the row of a run that begins now; returns who writes to it.
-
-    Raises:
-        StoreError: the store cannot be written; the message says why.
-    """
-    start = datetime.now(UTC)
+) -> dict[str, Any]:
+    """All that the row of a run that begins now is made of, as plain data; see `run_rows.write_run`."""
     row = {
         **_process(config, launch),
         **_words(tags or [], name, notes),
         "scheme_version": SCHEME_VERSION,
-        "start_time": start,
+        "start_time": datetime.now(UTC).timestamp(),
     }
-    captured = _captured()
+    return {
+        "project": project,
+        "config": config.content,
+        "environment": _captured(),
+        "row": row,
+    }
 
-    def work(connection: Connection) -> int:
-        row["project_id"] = project_id(connection, project)
-        row["config_id"] = _shared(connection, Config, config.content)
-        row["environment_id"] = _shared(connection, Environment, captured)
-        return _new_id(connection, insert(Experiment).values(**row))
 
+def insert_run(engine: Engine, description: Mapping[str, Any]) -> Writer:
+    """Insert the row of a run that begins; returns who writes to it.
+
+    Raises:
+        StoreError: the store cannot be written; the message says why.
+    """
     try:
-        return _writer(write(engine, work), 0, start)
+        run_id = write(engine, lambda connection: write_run(connection, description))
     except DBAPIError as error:
         raise explain_failure(error, engine) from error
+    return _writer(run_id, 0, description["row"]["start_time"])
+
+
+def unopened_run(description: dict[str, Any], launch: Launch | None) -> Writer:
+    """Who writes to a run whose store cannot be opened; it gets its row when that is possible again.
+
+    What the row will be found by then is noted in its description. Under a launch it is the run of
+    all ranks, and rank 0 has the row.
+    """
+    start = description["row"]["start_time"]
+    writer = _writer(0, 0, start)
+    if launch is not None and launch.rank > 0:
+        return replace(writer, rank=launch.rank, opening=f"{launch.name} ")
+    own = f"unopened {writer.host}:{writer.pid}:{start!r}"
+    opening = description["row"]["launch"] = own if launch is None else launch.text
+    return replace(writer, opening=opening)
 
 
 def resume_run(
@@ -110,11 +135,11 @@ def resume_run(
         _check_not_open(engine, before)
         kept = {column.name: getattr(before, column.name, run_id) for column in _KEPT}
         connection.execute(insert(Attempt).values(**kept))
-        row["config_id"] = _shared(connection, Config, config.content)
-        row["environment_id"] = _shared(connection, Environment, captured)
+        row["config_id"] = shared_id(connection, Config, config.content)
+        row["environment_id"] = shared_id(connection, Environment, captured)
         row["attempt"] = before.attempt + 1
         connection.execute(update(Experiment).where(Experiment.id == run_id).values(**row))
-        return _writer(run_id, before.attempt + 1, before.start_time)
+        return _writer(run_id, before.attempt + 1, before.start_time.timestamp())
 
     try:
         run_id = resolve_run(engine, reference)
@@ -219,41 +244,13 @@ def _words(tags: Sequence[str] | None, name: str | None, notes: str | None) -> d
     }
 
 
-def _writer(run_id: int, attempt: int, start: datetime) -> Writer:
+def _writer(run_id: int, attempt: int, start: float) -> Writer:
     return Writer(
         run_id=run_id,
         attempt=attempt,
         rank=0,
         process=0,
-        start=start.timestamp(),
+        start=start,
         host=host_name(),
         pid=os.getpid(),
     )
-
-
-def project_id(connection: Connection, name: str) -> int:
-    """The id of a project, made if there is none of that name; in a write transaction."""
-    name = as_text(name)
-    found = connection.scalar(select(Project.id).where(Project.name == name))
-    if found is not None:
-        return found
-    new = insert(Project).values(name=name, created_at=datetime.now(UTC))
-    return _new_id(connection, new)
-
-
-def _shared(
-    connection: Connection, table: type[Config | Environment], content: Mapping[str, Any]
-) -> int:
-    """The id of the row with this content, written if it is new."""
-    digest = content_digest(content)
-    found = connection.scalar(select(table.id).where(table.digest == digest))
-    if found is not None:
-        return found
-    new = insert(table).values(digest=digest, content=content)
-    return _new_id(connection, new)
-
-
-def _new_id(connection: Connection, new: Insert) -> int:
-    key = connection.execute(new).inserted_primary_key
-    assert key is not None
-    return int(key[0])

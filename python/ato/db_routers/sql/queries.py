@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, insert, select
+from sqlalchemy import Connection, Engine, Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -17,10 +17,10 @@ from ato.db_routers.sql.drain import drained
 from ato.db_routers.sql.engine import explain_failure, write
 from ato.db_routers.sql.frames import columns_of, frame, library_for
 from ato.db_routers.sql.journals import folder_of
-from ato.db_routers.sql.opening import project_id
 from ato.db_routers.sql.reading import nearest, present, resolve_run, status_now
+from ato.db_routers.sql.rows import write_artifacts
+from ato.db_routers.sql.run_rows import project_id
 from ato.db_routers.sql.schema import (
-    Artifact,
     Experiment,
     Fingerprint,
     MetricKey,
@@ -304,10 +304,8 @@ def compare(engine: Engine, run_ids: Sequence[int]) -> dict[str, Any]:
 def insert_artifacts(engine: Engine, run_id: int, rows: list[dict[str, Any]]) -> None:
     """Write the rows that `artifacts.artifact_rows` made."""
     resolve_run(engine, run_id)
-    # By table, where the column has its own name: `metadata` is taken on the class.
-    new = insert(Artifact.metadata.tables["artifacts"])
     try:
-        write(engine, lambda c: c.execute(new, [{**row, "run_id": run_id} for row in rows]))
+        write(engine, lambda connection: write_artifacts(connection, run_id, rows))
     except DBAPIError as error:
         raise explain_failure(error, engine) from error
 

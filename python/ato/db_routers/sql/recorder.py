@@ -25,7 +25,7 @@ from ato._core import Journal
 from ato.db_routers.sql import journals
 from ato.db_routers.sql.code_rows import code_rows
 from ato.db_routers.sql.drain import drain, store_records
-from ato.db_routers.sql.engine import explain_failure
+from ato.db_routers.sql.engine import explain_failure, make_ready
 from ato.db_routers.sql.journals import Writer
 from ato.db_routers.sql.metric_values import as_key, as_number, as_step
 from ato.db_routers.sql.redaction import (
@@ -70,7 +70,12 @@ class RunRecorder:
         config: ConfigSnapshot,
         on_error: OnError = "warn",
         watch_files: bool = True,
+        unopened: Mapping[str, Any] | None = None,
     ) -> None:
+        """Begin the process's journal of a run.
+
+        Where the store cannot be opened, `unopened` is the run's description, whose id is 0 then.
+        """
         self.run_id = writer.run_id
         self.engine = engine
         self.open_run: events.OpenRun | None = None
@@ -79,7 +84,11 @@ class RunRecorder:
         self._config = config
         self.watch_files = watch_files
         self._strict = on_error == "raise"
-        self._folder = journals.folder_of(engine)
+        self._ready = unopened is None
+        self._store = os.fspath(journals.folder_of(engine)).removesuffix(".journals")
+        self._folder = (
+            journals.folder_of(engine) if self._ready else journals.unopened_folder(engine)
+        )
         self._lock = threading.RLock()
         self._units: set[str] = set()
         self._inputs: dict[str, str] = {}
@@ -90,6 +99,9 @@ class RunRecorder:
         if self._strict and self._journal.trouble is not None:
             raise StoreError(f"{self._journal.path} cannot be written: {self._journal.trouble}")
         _recorders.add(self)
+        if unopened is not None and writer.rank == 0:
+            self._warned = True  # whoever opens the run says where its records go
+            self._append(journals.OPENING, (json.dumps(unopened),))
         if engine.url.get_backend_name() != "sqlite":
             threading.Thread(target=self._drain_live, daemon=True, name="ato-drain").start()
 
@@ -162,9 +174,24 @@ class RunRecorder:
     def _owns(self, path: str) -> bool:
         """Whether a file is the store's: the database, what lies beside it, a journal."""
         full = os.path.abspath(path)  # noqa: PTH100 (this stands in the caller's `open`)
-        base = os.fspath(self._folder).removesuffix(".journals")
-        beside = full.removeprefix(os.path.abspath(base))  # noqa: PTH100
+        beside = full.removeprefix(os.path.abspath(self._store))  # noqa: PTH100
         return beside != full and (not beside or beside[0] in "-." or beside.endswith(".journal"))
+
+    def log_artifacts(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what the run made; the rows are those of `artifacts`."""
+        for row in rows:
+            self._append(journals.ARTIFACT, (json.dumps(row),))
+
+    @property
+    def whereabouts(self) -> str:
+        """Where a run is that could not be opened in its store, for a message."""
+        trouble = self._journal.trouble
+        if trouble is None:
+            return f"what it logs is kept in {self._folder} and enters the store when that can be opened"
+        return (
+            f"what it logs waits in memory for the store, since {self._journal.path} cannot be "
+            f"written either ({trouble}); finish() says what is lost"
+        )
 
     def update(self, **values: Any) -> None:
         """Change columns of the run's row; the end as seconds since 1970."""
@@ -176,10 +203,13 @@ class RunRecorder:
         Raises:
             StoreError: the store cannot be written; what was logged is kept in the journals.
         """
+        if not self._ready:
+            make_ready(self.engine)
         try:
             self._lost += drain(self.engine, self.run_id)
         except DBAPIError as error:
             raise explain_failure(error, self.engine) from error
+        self._ready = True
 
     def finish(self, status: str, error: str | None) -> None:
         """End this process's part of the run; the run itself, if it is the one that opened it."""
@@ -199,18 +229,30 @@ class RunRecorder:
             self.drain()
             self._store_waiting(journal)
         except Exception as error:  # noqa: BLE001 (the end of a run is not the end of the user's script)
-            self._fail(
-                f"{error}. What run {self.run_id} logged is kept in {journal.path} and enters the "
-                "store when the run is next read."
-            )
+            self._not_drained(error, journal)
         lost, self._lost = self._lost + journal.dropped + journal.waiting, 0
         if lost:
             warnings.warn(
-                f"run {self.run_id}: {lost} records were not kept, because they could not be "
+                f"{self._subject}: {lost} records were not kept, because they could not be "
                 f"written ({journal.trouble or 'the store refused them'})",
                 RuntimeWarning,
                 stacklevel=5,
             )
+
+    @property
+    def _subject(self) -> str:
+        return f"run {self.run_id}" if self.run_id else "the run that could not be opened"
+
+    def _not_drained(self, error: Exception, journal: Journal) -> None:
+        """Say where the records are that cannot enter the store now, unless `run()` has said so."""
+        if self._ready:
+            kept = f"What run {self.run_id} logged is kept in {journal.path}"
+            self._fail(f"{error}. {kept} and enters the store when the run is next read.")
+        elif self._strict:
+            raise error
+        elif journal.waiting:
+            self._lost += journal.waiting
+            journal.take_waiting()
 
     def _store_waiting(self, journal: Journal) -> None:
         """Write what could not enter the journal to the tables instead, while there is time."""
@@ -301,7 +343,8 @@ class RunRecorder:
         try:
             self.drain()
         except StoreError as error:
-            events.report_failure("the store", error)
+            if self._ready:  # else `run()` has said so
+                events.report_failure("the store", error)
 
     def _drain_live(self) -> None:
         pid = os.getpid()

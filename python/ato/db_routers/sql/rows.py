@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, TableClause, column, table
+from sqlalchemy import Connection, TableClause, column, insert, table
 
 from ato.db_routers.sql.code_rows import content_digest, ids_of
-from ato.db_routers.sql.schema import Call, CallForm, CallValue
+from ato.db_routers.sql.schema import Artifact, Call, CallForm, CallValue
 from ato.db_routers.sql.text import as_text
 from ato.events import CallRecord, Leaf
 
@@ -23,6 +23,7 @@ __all__ = [
     "dump",
     "insert_rows",
     "load_leaves",
+    "write_artifacts",
     "write_calls",
 ]
 
@@ -111,6 +112,13 @@ def write_calls(
     insert_rows(connection, "calls", (*_KEY, *_PLACE, "form_id", "effect", "entry"), places)
     if values:
         insert_rows(connection, "call_values", (*_KEY, "sequence", *_VALUES), values)
+
+
+def write_artifacts(connection: Connection, run_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows that `artifacts.artifact_rows` made."""
+    # By table, where the column has its own name: `metadata` is taken on the class.
+    new = insert(Artifact.metadata.tables["artifacts"])
+    connection.execute(new, [{**row, "run_id": run_id} for row in rows])
 
 
 def effect_of(form: Cells, values: Cells) -> bytes:

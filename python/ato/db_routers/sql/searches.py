@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from ato.db_routers.sql.engine import explain_failure, write
-from ato.db_routers.sql.opening import project_id
+from ato.db_routers.sql.run_rows import project_id
 from ato.db_routers.sql.schema import Project, Search, SearchTrial
 from ato.db_routers.sql.text import as_text
 from ato.exceptions import UnknownRunError
