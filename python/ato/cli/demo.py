@@ -16,6 +16,8 @@ __all__ = ["demo"]
 
 _EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
 _EDITED_FILE = "data.py"
+# Else the first training would write the file that it reads, and the second only read it.
+_PREPARE = "import data; data.export_digits('digits.csv')"
 _BEFORE = "return images + noise * 0.1"
 _AFTER = "return images + noise * 1.0"
 
@@ -36,6 +38,8 @@ def demo(folder: Path | None) -> None:
         )
     project = _copy_project(folder)
     click.echo(f"A small training project: {project}")
+    click.echo("Its data, scikit-learn's handwritten digits: digits.csv")
+    _run(project, "-c", _PREPARE)
     click.echo("\n$ python train.py")
     _run(project, "train.py")
     _edit(project / _EDITED_FILE)
