@@ -39,3 +39,9 @@ def script(tmp_path):
         return run
 
     return write
+
+
+@pytest.fixture(autouse=True)
+def started_by_pytest(monkeypatch):
+    """The program is a test runner also where a worker of pytest-xdist runs the test."""
+    monkeypatch.setattr(sys, "argv", ["pytest", *sys.argv[1:]])
