@@ -9,13 +9,14 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import chdir, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from stores import logger_for
 
-from ato.cli import main
+from ato.cli import main, tables
 from explained_pages import HOSTILE, edited_project, hostile_db
 
 
@@ -292,3 +293,32 @@ def test_artifacts_are_verified(tmp_path: Path) -> None:
     files[2].unlink()
     done = ato("artifacts", "verify", "1", "--json", folder=tmp_path, status=1)
     assert [item["state"] for item in json.loads(done.stdout)] == ["same", "changed", "missing"]
+
+
+def test_a_run_on_another_machine_is_shown_with_when_it_was_last_seen(tmp_path: Path) -> None:
+    """Of a run that says `running` elsewhere, `runs` and `show` say when it was heard of last."""
+    logger = logger_for(tmp_path / "experiments.db")
+    logger.run(name="far")
+    logger.log_metric("loss", 0.5, 0)
+    with closing(sqlite3.connect(tmp_path / "experiments.db")) as connection:
+        connection.execute("UPDATE experiments SET host = 'gpu7'")
+        connection.commit()
+    assert "running, last seen " in ato("runs", folder=tmp_path).stdout
+    shown = ato("show", "1", folder=tmp_path).stdout
+    assert re.search(r"last seen \d{4}-\d\d-\d\d .* \(\d+ s ago\) on gpu7", shown)
+    (row,) = json.loads(ato("runs", "--json", folder=tmp_path).stdout)
+    details = json.loads(ato("show", "1", "--json", folder=tmp_path).stdout)
+    assert row["host"] == details["host"] == "gpu7"
+    assert row["last_seen"] == details["last_seen"] is not None
+    logger.finish()
+    logger.engine.dispose()
+    assert "last seen" not in ato("runs", folder=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0 s"), (59, "59 s"), (125, "2 min"), (10800, "3 h"), (172800, "2 d")],
+)
+def test_times_that_are_past_are_told_in_one_unit(seconds: int, text: str) -> None:
+    """How long ago something was is a number and the largest unit that fits."""
+    assert tables._ago(datetime.now(UTC) - timedelta(seconds=seconds)) == f"{text} ago"

@@ -60,7 +60,7 @@ def runs(
 
     With --sort, the first in that order is first, and --limit keeps the first ones.
     """
-    from ato.cli.tables import last_values, run_row, run_table  # SQLAlchemy loads
+    from ato.cli import tables  # SQLAlchemy loads
 
     found = finder(db)
     names = found.find_projects()
@@ -79,12 +79,16 @@ def runs(
             listed = choose(connection, listed, conditions, sort)
     if limit:
         listed = listed[:limit] if sort else listed[-limit:]
-    last = last_values(found.engine, [run.id for run in listed])
-    rows = [run_row(run, chosen[run.id][1], last.get(run.id, {})) for run in listed]
+    last = tables.last_values(found.engine, [run.id for run in listed])
+    seen = tables.seen_elsewhere(found.engine, listed)
+    rows = [
+        tables.run_row(run, chosen[run.id][1], last.get(run.id, {}), seen.get(run.id))
+        for run in listed
+    ]
     if as_json:
         print_json(rows)
     else:
-        run_table(rows, several_projects=project is None and len(names) > 1)
+        tables.run_table(rows, several_projects=project is None and len(names) > 1)
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
@@ -11,7 +12,16 @@ from rich.text import Text
 from sqlalchemy import Engine, select
 
 from ato.cli.output import console, one_line
-from ato.db_routers.sql.reading import RunRecords, key_or_below, key_text, present, writes
+from ato.db_routers.sql.journals import folder_of
+from ato.db_routers.sql.reading import (
+    RunRecords,
+    is_elsewhere,
+    key_or_below,
+    key_text,
+    last_seen,
+    present,
+    writes,
+)
 from ato.db_routers.sql.schema import Experiment, MetricKey, MetricSummary
 from ato.provenance import printable
 
@@ -25,6 +35,7 @@ __all__ = [
     "run_details",
     "run_row",
     "run_table",
+    "seen_elsewhere",
 ]
 
 _METRICS = 4  # of a run in a list; `ato show` has them all
@@ -51,8 +62,23 @@ def last_values(engine: Engine, run_ids: Sequence[int]) -> dict[int, dict[str, f
     return found
 
 
-def run_row(run: Experiment, project: str, last: dict[str, float]) -> dict[str, Any]:
-    """One run of a list: id, name, project, status, times, tags, and each metric's last value."""
+def seen_elsewhere(engine: Engine, runs: Sequence[Experiment]) -> dict[int, datetime]:
+    """Run id → when it was heard of last, of those that say `running` on other machines."""
+    elsewhere = [run for run in runs if is_elsewhere(run)]
+    if not elsewhere:
+        return {}
+    folder = folder_of(engine)
+    with engine.connect() as connection:
+        return {run.id: last_seen(connection, folder, run) for run in elsewhere}
+
+
+def run_row(
+    run: Experiment, project: str, last: dict[str, float], seen: datetime | None = None
+) -> dict[str, Any]:
+    """One run of a list: id, name, project, status, times, tags, and each metric's last value.
+
+    `last_seen` is set where the run says `running` on another machine, of which no more is known.
+    """
     seconds = (run.end_time - run.start_time).total_seconds() if run.end_time else None
     return {
         "id": run.id,
@@ -61,6 +87,8 @@ def run_row(run: Experiment, project: str, last: dict[str, float]) -> dict[str, 
         "status": run.status,
         "started": run.start_time,
         "ended": run.end_time,
+        "host": run.host,
+        "last_seen": seen,
         "seconds": seconds,
         "tags": list(run.tags or []),
         "metrics": {key: json_number(value) for key, value in last.items()},
@@ -88,7 +116,7 @@ def run_table(rows: list[dict[str, Any]], *, several_projects: bool) -> None:
             str(row["id"]),
             one_line(row["name"] or ""),
             *project,
-            Text(*_status(status)),
+            Text.assemble(_status(status), *_seen(row["last_seen"])),
             f"{row['started'].astimezone():%Y-%m-%d %H:%M:%S}",
             "  ".join([*metrics[:_METRICS], *more]),
         )
@@ -112,6 +140,8 @@ def run_details(records: RunRecords) -> dict[str, Any]:
         "error": records.error,
         "started": records.start_time,
         "ended": records.end_time,
+        "host": records.host,
+        "last_seen": records.last_seen,
         "user": records.user,
         "command": records.command,
         "git_commit": records.git_commit,
@@ -144,6 +174,9 @@ def print_run(records: RunRecords) -> None:
     ended = f", ended {records.end_time.astimezone():%H:%M:%S}" if records.end_time else ""
     by = f" by {one_line(records.user)}" if records.user else ""
     out.print(f"started {records.start_time.astimezone():%Y-%m-%d %H:%M:%S}{by}{ended}")
+    if records.last_seen is not None:
+        moment = f"{records.last_seen.astimezone():%Y-%m-%d %H:%M:%S}"
+        out.print(f"last seen {moment} ({_ago(records.last_seen)}) on {one_line(records.host)}")
     out.print(f"command {one_line(' '.join(records.command))}", soft_wrap=True)
     if records.git_commit:
         dirty = ", with uncommitted changes" if records.git_dirty else ""
@@ -168,6 +201,18 @@ def print_run(records: RunRecords) -> None:
     for file in records.inputs:
         digest = (file.digest or "unknown")[:16]
         out.print(f"read {one_line(file.path)}  BLAKE3 {digest}", soft_wrap=True)
+
+
+def _seen(moment: datetime | None) -> list[str]:
+    return [] if moment is None else [f", last seen {_ago(moment)}"]
+
+
+def _ago(moment: datetime) -> str:
+    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
 
 
 def _status(status: str) -> tuple[str, str]:

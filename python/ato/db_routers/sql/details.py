@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, column, select, table
+from sqlalchemy import Connection, Engine, and_, bindparam, column, select, table
 from sqlalchemy.orm import Session
 
 from ato.adict import ADict
@@ -32,6 +32,7 @@ _AT_ONCE = 500  # ids in one query
 _KEYED = ("run_id", "attempt", "rank", "process", "sequence")
 # The configs with their JSON left as text.
 CONFIG_TEXTS = table("configs", column("id"), column("content"))
+_TEXTS = select(CONFIG_TEXTS).where(CONFIG_TEXTS.c.id.in_(bindparam("ids", expanding=True)))
 
 
 class ConfigTexts:
@@ -50,8 +51,8 @@ class ConfigTexts:
             with self._engine.connect() as connection:
                 for start in range(0, len(self._ids), _AT_ONCE):
                     some = self._ids[start : start + _AT_ONCE]
-                    query = select(CONFIG_TEXTS).where(CONFIG_TEXTS.c.id.in_(some))
-                    self._texts.update({row.id: row.content for row in connection.execute(query)})
+                    found = connection.execute(_TEXTS, {"ids": some})
+                    self._texts.update({row.id: row.content for row in found})
         return self._texts.get(config_id)
 
 
@@ -107,19 +108,22 @@ def fingerprints_of(connection: Connection, run_ids: Sequence[int]) -> dict[int,
     """Run id → trace id → the logic fingerprint of its code in the run's last attempt."""
     found: dict[int, dict[str, Any]] = {run_id: {} for run_id in run_ids}
     for start in range(0, len(run_ids), _AT_ONCE):
-        query = (
-            select(Fingerprint.run_id, Fingerprint.trace_id, Fingerprint.logic)
-            .join(Experiment, Experiment.id == Fingerprint.run_id)
-            .where(
-                Fingerprint.run_id.in_(run_ids[start : start + _AT_ONCE]),
-                Fingerprint.attempt == Experiment.attempt,
-                Fingerprint.role != "passed",
-            )
-            .order_by(Fingerprint.id)
-        )
-        for run_id, trace_id, logic in connection.execute(query):
+        asked = {"ids": run_ids[start : start + _AT_ONCE]}
+        for run_id, trace_id, logic in connection.execute(_FINGERPRINTS, asked):
             found[run_id][trace_id] = logic
     return found
+
+
+_FINGERPRINTS = (
+    select(Fingerprint.run_id, Fingerprint.trace_id, Fingerprint.logic)
+    .join(Experiment, Experiment.id == Fingerprint.run_id)
+    .where(
+        Fingerprint.run_id.in_(bindparam("ids", expanding=True)),
+        Fingerprint.attempt == Experiment.attempt,
+        Fingerprint.role != "passed",
+    )
+    .order_by(Fingerprint.id)
+)
 
 
 def runtime_fingerprints(run: Experiment) -> dict[str, str]:

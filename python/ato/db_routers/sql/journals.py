@@ -42,7 +42,7 @@ __all__ = [
     "host_name",
     "is_held",
     "journals_of",
-    "last_seen",
+    "last_written",
     "lie_in",
     "new_path",
     "unopened_folder",
@@ -177,7 +177,7 @@ def is_held(folder: Path, run_id: int, attempt: int) -> bool | None:
     return held
 
 
-def last_seen(folder: Path, run_id: int) -> float | None:
+def last_written(folder: Path, run_id: int) -> float | None:
     """When something was last written to a run's journals, in seconds since 1970."""
     times = []
     for path in journals_of(folder, run_id):

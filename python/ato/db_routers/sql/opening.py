@@ -17,10 +17,10 @@ from sqlalchemy.exc import DBAPIError
 from ato import environment
 from ato.db_routers.sql.drain import drain
 from ato.db_routers.sql.engine import explain_failure, write
-from ato.db_routers.sql.journals import Writer, folder_of, host_name, last_seen
+from ato.db_routers.sql.journals import Writer, folder_of, host_name
 from ato.db_routers.sql.launches import Launch
 from ato.db_routers.sql.processes import started
-from ato.db_routers.sql.reading import resolve_run, status_now
+from ato.db_routers.sql.reading import last_seen, resolve_run, status_now
 from ato.db_routers.sql.run_rows import shared_id, write_run
 from ato.db_routers.sql.schema import Attempt, Config, Environment, Experiment
 from ato.db_routers.sql.snapshot import (
@@ -132,7 +132,7 @@ def resume_run(
     def work(connection: Connection) -> Writer:
         chosen = select(Experiment.__table__).where(Experiment.id == run_id)
         before = connection.execute(chosen.with_for_update()).one()
-        _check_not_open(engine, before)
+        _check_not_open(connection, before)
         kept = {column.name: getattr(before, column.name, run_id) for column in _KEPT}
         connection.execute(insert(Attempt).values(**kept))
         row["config_id"] = shared_id(connection, Config, config.content)
@@ -152,14 +152,13 @@ def resume_run(
 _KEPT = Attempt.__table__.columns
 
 
-def _check_not_open(engine: Engine, row: Any) -> None:
-    folder = folder_of(engine)
+def _check_not_open(connection: Connection, row: Any) -> None:
+    folder = folder_of(connection.engine)
     if status_now(row, folder) != "running":
         return
-    if row.host != host_name():
-        seen = last_seen(folder, row.id)
-        if seen is None or time.time() - seen > SEEN_LATELY:
-            return
+    elsewhere = row.host != host_name()
+    if elsewhere and time.time() - last_seen(connection, folder, row).timestamp() > SEEN_LATELY:
+        return
     raise RunStillOpenError(
         f"run {row.id} is still being recorded by process {row.pid} on {row.host}; end that "
         "process, or open a run of its own (run() without resume)"

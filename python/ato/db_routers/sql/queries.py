@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import gc
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -88,7 +90,7 @@ def find_run(engine: Engine, run_id: int) -> Experiment | None:
     engine = drained(engine)
     if not _known_ids([run_id]):
         return None
-    found = _load(engine, select(Experiment).where(Experiment.id == run_id))
+    found = _load(engine, _BY_ID, {"id": run_id})
     return found[0] if found else None
 
 
@@ -156,20 +158,8 @@ def best_run(
     if mode not in {"max", "min"} or at not in {"best", "last"}:
         raise StoreError(f"mode is 'max' or 'min', at is 'best' or 'last'; not {mode!r}, {at!r}")
     engine = drained(engine)
-    best = MetricSummary.maximum if mode == "max" else MetricSummary.minimum
-    value = best if at == "best" else MetricSummary.last
-    winner = (
-        select(Experiment)
-        .join(Project, Project.id == Experiment.project_id)
-        .join(MetricSummary, MetricSummary.run_id == Experiment.id)
-        .join(MetricKey, MetricKey.id == MetricSummary.key_id)
-        .where(
-            MetricKey.key == as_text(key), Project.name == as_text(project_name), value.is_not(None)
-        )
-        .order_by(value.desc() if mode == "max" else value.asc(), Experiment.id)
-        .limit(1)
-    )
-    found = _load(engine, winner)
+    asked = {"key": as_text(key), "project": as_text(project_name)}
+    found = _load(engine, _best(mode, at), asked)
     if found:
         return found[0]
     with engine.connect() as connection:
@@ -177,6 +167,27 @@ def best_run(
     raise UnknownRunError(
         f"no run of project {project_name!r} has a number for metric {key!r}; {nearest(key, keys)}"
     )
+
+
+@cache
+def _best(mode: str, at: str) -> Select[Any]:
+    """The run that wins for `:project` and `:key`, as a statement that is put together once."""
+    best = MetricSummary.maximum if mode == "max" else MetricSummary.minimum
+    value = best if at == "best" else MetricSummary.last
+    winner = (
+        select(Experiment.id)
+        .join(Project, Project.id == Experiment.project_id)
+        .join(MetricSummary, MetricSummary.run_id == Experiment.id)
+        .join(MetricKey, MetricKey.id == MetricSummary.key_id)
+        .where(
+            MetricKey.key == bindparam("key"),
+            Project.name == bindparam("project"),
+            value.is_not(None),
+        )
+        .order_by(value.desc() if mode == "max" else value.asc(), Experiment.id)
+        .limit(1)
+    )
+    return select(Experiment).where(Experiment.id == winner.scalar_subquery())
 
 
 def similar_runs(engine: Engine, run_id: int) -> list[Experiment]:
@@ -251,32 +262,42 @@ def metric_series(engine: Engine, run_id: int, key: str) -> MetricSeries:
             of_run = select(MetricKey.key).join(MetricSummary, MetricSummary.key_id == MetricKey.id)
             names = connection.scalars(of_run.where(MetricSummary.run_id == run_id)).all()
             raise UnknownRunError(f"run {run_id} has no metric {key!r}; {nearest(key, names)}")
-    steps, values, timestamps = columns
-    integers, floats = _array_makers()
-    return MetricSeries(integers(steps), floats(values), floats(timestamps))
+    return MetricSeries(*columns)
 
 
-def _points_as_columns(
-    connection: Connection, run_id: int, key: str
-) -> tuple[Sequence[int], Sequence[float], Sequence[float]] | None:
-    key_id = connection.scalar(select(MetricKey.id).where(MetricKey.key == key))
+def _points_as_columns(connection: Connection, run_id: int, key: str) -> tuple[Any, ...] | None:
+    key_id = connection.scalar(_KEY_ID, {"key": key})
     if key_id is None or not 0 <= run_id < _ID_LIMIT:
         return None
     # Through the driver: for points by the ten thousand SQLAlchemy's rows take longer than the
-    # database.
-    place = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    rows = connection.exec_driver_sql(
-        f"SELECT step, value, timestamp FROM metrics WHERE run_id = {place} AND key_id = {place} "  # noqa: S608
-        "ORDER BY attempt, rank, process, sequence",
+    # database. NaN is stored as NULL, as `schema.Real` has it.
+    place, nan = ("?", "'nan'") if connection.dialect.paramstyle == "qmark" else ("%s", "'NaN'")
+    cursor: Any = connection.exec_driver_sql(
+        f"SELECT step, coalesce(value, {nan}), timestamp FROM metrics "  # noqa: S608
+        f"WHERE run_id = {place} AND key_id = {place} ORDER BY attempt, rank, process, sequence",
         (run_id, key_id),
-    ).cursor.fetchall()
-    if not rows:
-        return None
-    steps, values, timestamps = zip(*rows, strict=True)
-    if None in values:
-        # As `schema.Real` has it.
-        values = tuple(math.nan if value is None else value for value in values)
-    return steps, values, timestamps
+    ).cursor
+    columns = _as_columns(cursor)
+    return columns if len(columns[0]) else None
+
+
+_KEY_ID = select(MetricKey.id).where(MetricKey.key == bindparam("key"))
+
+
+def _as_columns(rows: Iterable[tuple[int, float, float]]) -> tuple[Any, ...]:
+    """Steps, values and times, each row taken apart as it comes: no list of them is ever made."""
+    try:
+        import numpy as np  # whoever asks for arrays may have it; nothing else here needs it
+    except ImportError:
+        steps, values, timestamps = array("q"), array("d"), array("d")
+        for step, value, timestamp in rows:
+            steps.append(step)
+            values.append(float(value))
+            timestamps.append(timestamp)
+        return steps, values, timestamps
+    kinds = [("step", np.int64), ("value", np.float64), ("timestamp", np.float64)]
+    found = np.fromiter(rows, dtype=kinds)
+    return tuple(np.ascontiguousarray(found[name]) for name, _ in kinds)
 
 
 def compare(engine: Engine, run_ids: Sequence[int]) -> dict[str, Any]:
@@ -310,10 +331,12 @@ def insert_artifacts(engine: Engine, run_id: int, rows: list[dict[str, Any]]) ->
         raise explain_failure(error, engine) from error
 
 
-def _load(engine: Engine, query: Select[Any]) -> list[Experiment]:
+def _load(
+    engine: Engine, query: Select[Any], asked: Mapping[str, Any] | None = None
+) -> list[Experiment]:
     """Runs, detached; the texts of their configs are read together, when the first is asked for."""
-    with Session(engine, expire_on_commit=False) as session:
-        runs = list(session.scalars(query))
+    with _uncollected(), Session(engine, expire_on_commit=False) as session:
+        runs = list(session.scalars(query, asked))
     folder = folder_of(engine)
     ids = {run.config_id for run in runs}
     texts = details.ConfigTexts(engine, ids)
@@ -326,13 +349,37 @@ def _load(engine: Engine, query: Select[Any]) -> list[Experiment]:
     return runs
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make many objects without looking for garbage among them, which takes as long as making them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _load_ids(engine: Engine, ids: Sequence[int]) -> list[Experiment]:
     found: list[Experiment] = []
     for some in _chunks(sorted(ids)):
-        found += _load(
-            engine, select(Experiment).where(Experiment.id.in_(some)).order_by(Experiment.id)
-        )
+        found += _load(engine, _BY_IDS, {"ids": some})
     return found
+
+
+_BY_IDS = (
+    select(Experiment)
+    .where(Experiment.id.in_(bindparam("ids", expanding=True)))
+    .order_by(Experiment.id)
+)
+_BY_ID = select(Experiment).where(Experiment.id == bindparam("id"))
+_LAST_VALUES = (
+    select(MetricSummary.run_id, MetricKey.key, MetricSummary.last)
+    .join(MetricSummary, MetricSummary.key_id == MetricKey.id)
+    .where(MetricSummary.run_id.in_(bindparam("ids", expanding=True)))
+    .order_by(MetricSummary.run_id, MetricSummary.key_id)
+)
 
 
 def _the_run(engine: Engine, run_id: int) -> Experiment:
@@ -367,13 +414,7 @@ def _metric_keys(connection: Connection, project: int) -> Sequence[str]:
 def _last_values(connection: Connection, run_ids: Sequence[int]) -> dict[int, dict[str, float]]:
     found: dict[int, dict[str, float]] = {run_id: {} for run_id in run_ids}
     for some in _chunks(run_ids):
-        query = (
-            select(MetricSummary.run_id, MetricKey.key, MetricSummary.last)
-            .join(MetricSummary, MetricSummary.key_id == MetricKey.id)
-            .where(MetricSummary.run_id.in_(some))
-            .order_by(MetricSummary.run_id, MetricSummary.key_id)
-        )
-        for run_id, key, last in connection.execute(query):
+        for run_id, key, last in connection.execute(_LAST_VALUES, {"ids": some}):
             found[run_id][key] = last
     return found
 
@@ -413,14 +454,3 @@ def _side_by_side(
     if not only_differing:
         return rows
     return {key: row for key, row in rows.items() if any(item != row[0] for item in row)}
-
-
-def _array_makers() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    try:
-        import numpy as np  # whoever asks for arrays may have it; nothing else here needs it
-    except ImportError:
-        return (lambda items: array("q", items)), (lambda items: array("d", items))
-    return (
-        lambda items: np.asarray(items, dtype=np.int64),
-        lambda items: np.asarray(items, dtype=np.float64),
-    )

@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from ato.db_routers.sql.calls import Calls, read_calls
 from ato.db_routers.sql.drain import drained
 from ato.db_routers.sql.engine import open_store
-from ato.db_routers.sql.journals import folder_of, host_name, is_held
+from ato.db_routers.sql.journals import folder_of, host_name, is_held, last_written
 from ato.db_routers.sql.processes import is_gone
 from ato.db_routers.sql.rows import CALLS
 from ato.db_routers.sql.schema import (
@@ -31,6 +31,7 @@ from ato.db_routers.sql.schema import (
     Input,
     Metric,
     MetricKey,
+    MetricSummary,
     Project,
 )
 from ato.exceptions import UnknownKeyError, UnknownRunError
@@ -43,8 +44,10 @@ __all__ = [
     "RunRecords",
     "Unit",
     "config_values",
+    "is_elsewhere",
     "key_or_below",
     "key_text",
+    "last_seen",
     "load_config",
     "load_run",
     "nearest",
@@ -133,6 +136,7 @@ class Code:
 class RunRecords:
     """One run, whole: its row, what it ran under, and its records in order.
 
+    `last_seen` is set where the run says `running` on another machine, of which no more is known.
     Of a run that was resumed this is the last attempt; but `metrics` are those of all attempts and
     ranks. `ranks` are the calls by rank, `inputs` what rank 0 read.
 
@@ -162,6 +166,7 @@ class RunRecords:
     scheme_version: int
     start_time: datetime
     end_time: datetime | None
+    last_seen: datetime | None
     error: str | None
     config: dict[str, dict[str, Any]]
     environment: dict[str, Any]
@@ -260,6 +265,29 @@ def status_now(row: Any, folder: Path) -> str:
     return "crashed" if gone else status
 
 
+def last_seen(connection: Connection, folder: Path, row: Any) -> datetime:
+    """When a run was heard of last: its journals were written, else a metric was logged, else it began.
+
+    That is all that is known of one that says `running` on another machine.
+
+    Args:
+        connection: to its store.
+        folder: where the journals of the store lie.
+        row: the run, with `id start_time`.
+    """
+    seen = last_written(folder, row.id)
+    if seen is None:
+        logged = select(func.max(MetricSummary.last_timestamp))
+        seen = connection.scalar(logged.where(MetricSummary.run_id == row.id))
+    began: datetime = row.start_time
+    return began if seen is None else datetime.fromtimestamp(seen, UTC)
+
+
+def is_elsewhere(row: Any) -> bool:
+    """Whether a run that says `running` is on another machine, where it may have ended since."""
+    return bool(row.status == "running" and row.host != host_name())
+
+
 def _no_run(connection: Connection, text: str) -> str:
     newest = select(Experiment.id, Experiment.name).order_by(Experiment.id.desc()).limit(1000)
     runs = connection.execute(newest).all()
@@ -314,6 +342,9 @@ def _load(connection: Connection, run_id: int) -> RunRecords:
         scheme_version=row.scheme_version,
         start_time=row.start_time,
         end_time=row.end_time,
+        last_seen=(
+            last_seen(connection, folder_of(connection.engine), row) if is_elsewhere(row) else None
+        ),
         error=row.error,
         config=row.config or {},
         environment=row.environment or {},

@@ -76,7 +76,11 @@ class Json(TypeDecorator[Any]):
         return json.dumps(value, separators=(",", ":"))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else json.loads(value)
+        # What was written here has no space around it, which `json.loads` would look for.
+        return None if value is None else _decode(value)[0]
+
+
+_decode = json.JSONDecoder().raw_decode
 
 
 class Real(TypeDecorator[float]):
