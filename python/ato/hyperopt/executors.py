@@ -84,6 +84,7 @@ class Inline:
     """Runs each training here, in the order in which they come."""
 
     def __init__(self, work: Work) -> None:
+        work.expect_briefs()
         self._work = work
         self._waiting: deque[tuple[Job, ADict]] = deque()
 
@@ -303,6 +304,8 @@ class Futures:
         threads = isinstance(executor, concurrent.futures.ThreadPoolExecutor)
         # Threads share what the process has; other executors may send their work anywhere.
         self._train: Callable[[Job, ADict], Outcome] = work if threads else portable.run
+        if threads:
+            work.expect_briefs()
         self._limit = _workers(executor)
 
     def has_room(self) -> bool:

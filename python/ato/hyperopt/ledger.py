@@ -61,6 +61,7 @@ class StoredLedger:
         from ato.db_routers.sql.searches import TrialRecord, add_trial  # SQLAlchemy loads
 
         job, outcome = result.job, result.outcome
+        run, outcome.unwritten = outcome.unwritten, None
         record = TrialRecord(
             job.trial,
             job.rung,
@@ -74,7 +75,9 @@ class StoredLedger:
             outcome.run_id,
             outcome.duration,
         )
-        add_trial(self._tracker.engine, self.search_id, self._position, record)
+        outcome.run_id = add_trial(
+            self._tracker.engine, self.search_id, self._position, record, run
+        )
         self._position += 1
 
     def end(self, status: str) -> None:

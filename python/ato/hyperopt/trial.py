@@ -24,6 +24,7 @@ from ato.fingerprints import value_hex
 from ato.scope import Scope
 
 if TYPE_CHECKING:
+    from ato.db_routers.sql.brief import BriefRecorder, BriefRuns
     from ato.db_routers.sql.manager import SQLLogger
 
 __all__ = ["Job", "Outcome", "Result", "Status", "Trial", "Work", "traceback_of"]
@@ -56,7 +57,10 @@ class Job:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a training; of one that failed the metric is NaN and `error` says why."""
+    """What came of a training; of one that failed the metric is NaN and `error` says why.
+
+    `unwritten` is its run where that enters the store together with this result.
+    """
 
     status: Status
     metric: float = math.nan
@@ -64,6 +68,7 @@ class Outcome:
     reports: list[tuple[int, float]] = field(default_factory=list)
     run_id: int | None = None
     duration: float = 0.0
+    unwritten: BriefRecorder | None = None
 
 
 @dataclass(slots=True)
@@ -174,6 +179,16 @@ class Work:
         # a trial that rank 0 trains too is rank 0's to prepare.
         self.alone = False
         self.adopts = False
+        # Where trainings run in the process that keeps their results, what is over in a moment is
+        # written together with its result.
+        self.briefs: BriefRuns | None = None
+
+    def expect_briefs(self) -> None:
+        """Let the runs of short trainings enter the store with their results, which are kept here."""
+        if self.tracker is not None:
+            from ato.db_routers.sql.brief import BriefRuns  # SQLAlchemy loads
+
+            self.briefs = BriefRuns(self.tracker)
 
     def __call__(self, job: Job, config: ADict) -> Outcome:
         """Train a config and say what came of it; only Ctrl-C and its like come through."""
@@ -187,6 +202,8 @@ class Work:
             if self.tracker is None:
                 trial = Trial(job, folder, lambda step, metric: reports.append((step, metric)))
                 outcome = self._train(job, trial)
+            elif self.briefs is not None and self.briefs.expects(_amount(job)):
+                outcome = self._recorded_briefly(self.briefs, job, config, folder, reports)
             else:
                 outcome = self._recorded(self.tracker, job, config, folder, reports)
         outcome.reports = reports
@@ -202,28 +219,79 @@ class Work:
         reports: list[tuple[int, float]],
     ) -> Outcome:
         """Train a config as a run of the store."""
-        # Dask's workers, say, train several trials in threads of one process.
-        shared = self.in_context or threading.current_thread() is not threading.main_thread()
-        logger = tracker.for_config(config, in_context=shared, alone=self.alone)
+        logger = tracker.for_config(config, in_context=self._shares_process(), alone=self.alone)
 
         def report(step: int, metric: float) -> None:
             reports.append((step, metric))
             logger.log_metric(METRIC, metric, step)
 
         with apart(), logger:
-            name = f"{self.name}/{job.trial}.{job.rung}"
-            run_id = logger.run(tags=[f"search:{self.name}"], name=name)
+            run_id = logger.run(tags=[f"search:{self.name}"], name=self._run_name(job))
             outcome = self._train(job, Trial(job, folder, report))
             if outcome.status == "completed":
-                step = job.rung if job.budget is None else job.budget
-                logger.log_metric(METRIC, outcome.metric, step)
+                logger.log_metric(METRIC, outcome.metric, _level(job))
                 logger.finish()
             else:
                 logger.finish("failed", error=outcome.error)
         outcome.run_id = run_id
         return outcome
 
+    def _recorded_briefly(
+        self,
+        runs: BriefRuns,
+        job: Job,
+        config: ADict,
+        folder: str,
+        reports: list[tuple[int, float]],
+    ) -> Outcome:
+        """Train a config as a run that enters the store with its result, if it is over soon."""
+
+        def report(step: int, metric: float) -> None:
+            reports.append((step, metric))
+            run.log_metric(METRIC, metric, step)
+
+        with apart():
+            run = runs.begin(
+                config,
+                name=self._run_name(job),
+                tags=[f"search:{self.name}"],
+                in_context=self._shares_process(),
+            )
+            try:
+                outcome = self._train(job, Trial(job, folder, report))
+            except BaseException as error:
+                if not run.end("interrupted", traceback_of(error)):
+                    run.write()
+                raise
+            if outcome.status == "completed":
+                run.log_metric(METRIC, outcome.metric, _level(job))
+                stored = run.end("completed", None)
+            else:
+                stored = run.end("failed", outcome.error)
+        if stored:
+            outcome.run_id = run.run_id
+        elif outcome.status == "invalid":
+            outcome.run_id = run.write()  # it ends the search and has no result
+        else:
+            outcome.unwritten = run
+        return outcome
+
+    def _run_name(self, job: Job) -> str:
+        return f"{self.name}/{job.trial}.{job.rung}"
+
+    def _shares_process(self) -> bool:
+        # Dask's workers, say, train several trials in threads of one process.
+        return self.in_context or threading.current_thread() is not threading.main_thread()
+
     def _train(self, job: Job, trial: Trial) -> Outcome:
+        if self.briefs is None:
+            return self._outcome_of(job, trial)
+        began = time.perf_counter()
+        outcome = self._outcome_of(job, trial)
+        self.briefs.took(time.perf_counter() - began, _amount(job))
+        return outcome
+
+    def _outcome_of(self, job: Job, trial: Trial) -> Outcome:
         extra = {**self.kwargs, "trial": trial} if self.takes_trial else self.kwargs
         try:
             returned = self.function(*self.args, **extra)
@@ -260,6 +328,16 @@ class Work:
     def trial_folder(self, trial: int) -> Path:
         """Where a trial keeps its checkpoints."""
         return self.folder / f"trial-{trial}"
+
+
+def _level(job: Job) -> int:
+    """The step at which a training's result is logged."""
+    return job.rung if job.budget is None else job.budget
+
+
+def _amount(job: Job) -> int:
+    """How much a training has to do, at the most, in units of which one takes always as long."""
+    return 1 if job.budget is None else job.budget
 
 
 def _takes_trial(function: Callable[..., Any]) -> bool:

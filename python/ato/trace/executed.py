@@ -30,6 +30,8 @@ _EVENTS = 20_000  # calls and returns after which the hook leaves one call alone
 _GAP = "executed functions"
 
 _watches: list[_Executions] = []
+# By the folders of the project and the path of imports, whether a module's file is the project's.
+_own_places: dict[tuple[Any, ...], dict[tuple[str, str], bool]] = {}
 
 
 class _Executions:
@@ -38,7 +40,7 @@ class _Executions:
     def __init__(self, run: OpenRun) -> None:
         self.run = run
         self._roots = project_roots()
-        self._own: dict[tuple[str, str], bool] = {}
+        self._own = _own_places.setdefault((self._roots, *sys.path), {})
         self._found: dict[CodeType, Executed] = {}
 
     def note(self, code: CodeType, module: str) -> None:

@@ -43,7 +43,7 @@ from ato.db_routers.sql.run_rows import write_run
 from ato.db_routers.sql.schema import Attempt, Experiment, Input, Journal, MetricKey
 from ato.db_routers.sql.summaries import SUMMARISE, summaries
 
-__all__ = ["drain", "drained", "store_records"]
+__all__ = ["POINT_COLUMNS", "drain", "drained", "key_ids", "store_records", "write_records"]
 
 # What is read and written at a time: 0.1 million values or some thousand calls, in about a second.
 # Other writers wait for so long at most.
@@ -55,7 +55,7 @@ _IDS_AT_ONCE = 500  # names in one query; SQLite allows 999 parameters in old bu
 _REFUSALS = (DataError, IntegrityError, InterfaceError, ProgrammingError)
 
 _KEYED = ("run_id", "attempt", "rank", "process", "sequence")
-_POINT = (*_KEYED, "key_id", "value", "step", "timestamp", "ident", "position")
+POINT_COLUMNS = (*_KEYED, "key_id", "value", "step", "timestamp", "ident", "position")
 _NEW_KEY = text("INSERT INTO metric_keys (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
 _NEW_JOURNAL = text(
     'INSERT INTO journals (name, run_id, "offset") VALUES (:name, :run_id, 0) '
@@ -137,6 +137,22 @@ def store_records(engine: Engine, path: Path, writer: Writer, records: bytes) ->
         return len(part) if found is None else _write_part(connection, found, part)
 
     return write(engine, work)
+
+
+def write_records(
+    connection: Connection,
+    writer: Writer,
+    names: Sequence[str],
+    points: Sequence[tuple[Any, ...]],
+    rows: Sequence[tuple[int, tuple[Any, ...]]],
+) -> int:
+    """Write records that were never in a journal, as `read_journal` gives them; `names` are the metrics'.
+
+    Returns:
+        how many records the database refused.
+    """
+    keys = list(enumerate(names))
+    return _write_part(connection, writer, _Part((keys, points, rows, 0, "ended"), []))
 
 
 class _Part:
@@ -350,7 +366,7 @@ def _write_points(
     if not points:
         return
     used = {names[point[1]] for point in points}
-    ids = _key_ids(connection, sorted(used))
+    ids = key_ids(connection, sorted(used))
     by_number = [ids.get(name) for name in names]
     run_id, attempt = writer.run_id, writer.attempt
     rank, process = writer.rank, writer.process
@@ -358,11 +374,11 @@ def _write_points(
         (run_id, attempt, rank, process, sequence, by_number[number], *rest)
         for sequence, number, *rest in points
     ]
-    insert_rows(connection, "metrics", _POINT, rows)
+    insert_rows(connection, "metrics", POINT_COLUMNS, rows)
     connection.execute(SUMMARISE, summaries(rows))
 
 
-def _key_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+def key_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """The ids of metrics' names, those that were missing inserted."""
     found: dict[str, int] = {}
 

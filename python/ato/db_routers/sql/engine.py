@@ -36,6 +36,7 @@ __all__ = [
     "DEFAULT_LOCATION",
     "REVISION",
     "explain_failure",
+    "in_turn",
     "is_busy",
     "make_ready",
     "open_store",
@@ -183,7 +184,7 @@ def write(engine: Engine, work: Callable[[Connection], T]) -> T:
         try:
             options = postgresql.WRITE_OPTIONS if _is_server(engine) else {}
             connecting = engine.connect().execution_options(ato_write=True, **options)
-            with _in_turn(engine), connecting as connection, connection.begin():
+            with in_turn(engine), connecting as connection, connection.begin():
                 return work(connection)
         except DBAPIError as error:
             if not is_busy(error) or time.monotonic() >= deadline:
@@ -370,13 +371,13 @@ def _prepare(engine: Engine) -> None:
         _upgrade(engine)
         return
     if _is_file(engine.url):
-        with _in_turn(engine):
+        with in_turn(engine):
             _retried(lambda: _set_up_file(engine))
     write(engine, _create)
 
 
 @contextmanager
-def _in_turn(engine: Engine) -> Iterator[None]:
+def in_turn(engine: Engine) -> Iterator[None]:
     """Let the processes that write one file do so one after the other.
 
     SQLite waits longer and longer between its looks, so that one of many may draw blanks for half a

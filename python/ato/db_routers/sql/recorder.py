@@ -102,7 +102,11 @@ class RunRecorder:
         if unopened is not None and writer.rank == 0:
             self._warned = True  # whoever opens the run says where its records go
             self._append(journals.OPENING, (json.dumps(unopened),))
-        if engine.url.get_backend_name() != "sqlite":
+        self._go_live()
+
+    def _go_live(self) -> None:
+        """Keep a server's database up to date while the run goes on."""
+        if self.engine.url.get_backend_name() != "sqlite":
             threading.Thread(target=self._drain_live, daemon=True, name="ato-drain").start()
 
     @property

@@ -19,8 +19,12 @@ __all__ = [
     "CALL_FORMS",
     "CALL_VALUES",
     "FORM",
+    "PLACE_COLUMNS",
+    "VALUE_COLUMNS",
     "call_cells",
+    "call_rows",
     "dump",
+    "forms_of",
     "insert_rows",
     "load_leaves",
     "write_artifacts",
@@ -43,6 +47,8 @@ FORM = tuple(column_.name for column_ in CallForm.__table__.columns)[2:]
 _PLACE = ("sequence", "ident", "parent", "call_index", "started", "duration")
 _VALUES = ("inputs", "mutated", "random", "output", "error")
 _KEY = ("run_id", "attempt", "rank", "process")
+PLACE_COLUMNS = (*_KEY, *_PLACE, "form_id", "effect", "entry")
+VALUE_COLUMNS = (*_KEY, "sequence", *_VALUES)
 _THREAD = FORM.index("thread")
 _OUTCOME = FORM.index("outcome")
 
@@ -88,14 +94,30 @@ def write_calls(
     connection: Connection, key: tuple[int, int, int, int], calls: Sequence[Cells]
 ) -> None:
     """Write calls of one process; `key` is its run, attempt, rank and process."""
-    forms = {cells[: len(FORM)]: "" for cells in calls}
-    for form in forms:
-        forms[form] = content_digest(form)
+    forms = forms_of(calls)
     new = {
         digest: {**dict(zip(FORM, form, strict=True)), "key": digest}
         for form, digest in forms.items()
     }
     ids = ids_of(connection, CALL_FORMS, new)
+    places, values = call_rows(key, calls, {form: ids[digest] for form, digest in forms.items()})
+    insert_rows(connection, "calls", PLACE_COLUMNS, places)
+    if values:
+        insert_rows(connection, "call_values", VALUE_COLUMNS, values)
+
+
+def forms_of(calls: Sequence[Cells]) -> dict[Cells, str]:
+    """The forms of some calls, with their keys."""
+    forms = {cells[: len(FORM)]: "" for cells in calls}
+    for form in forms:
+        forms[form] = content_digest(form)
+    return forms
+
+
+def call_rows(
+    key: tuple[int, int, int, int], calls: Sequence[Cells], ids: Mapping[Cells, int]
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Rows of `calls` and of `call_values`; `ids` are those of the forms."""
     places: list[tuple[Any, ...]] = []
     values: list[tuple[Any, ...]] = []
     for cells in calls:
@@ -104,14 +126,10 @@ def write_calls(
             cells[len(FORM) : -len(_VALUES)],
             cells[-len(_VALUES) :],
         )
-        places.append(
-            (*key, *place, ids[forms[form]], effect_of(form, value), entry_of(form, value))
-        )
+        places.append((*key, *place, ids[form], effect_of(form, value), entry_of(form, value)))
         if any(cell is not None for cell in value):
             values.append((*key, place[0], *value))
-    insert_rows(connection, "calls", (*_KEY, *_PLACE, "form_id", "effect", "entry"), places)
-    if values:
-        insert_rows(connection, "call_values", (*_KEY, "sequence", *_VALUES), values)
+    return places, values
 
 
 def write_artifacts(connection: Connection, run_id: int, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +18,9 @@ from ato.db_routers.sql.run_rows import project_id
 from ato.db_routers.sql.schema import Project, Search, SearchTrial
 from ato.db_routers.sql.text import as_text
 from ato.exceptions import UnknownRunError
+
+if TYPE_CHECKING:
+    from ato.db_routers.sql.brief import BriefRecorder
 
 __all__ = [
     "SearchRecord",
@@ -113,8 +116,17 @@ def finish_search(engine: Engine, search_id: int, status: str) -> None:
         raise explain_failure(error, engine) from error
 
 
-def add_trial(engine: Engine, search_id: int, position: int, record: TrialRecord) -> None:
-    """Keep the result of a training, in one transaction.
+def add_trial(
+    engine: Engine,
+    search_id: int,
+    position: int,
+    record: TrialRecord,
+    run: BriefRecorder | None = None,
+) -> int | None:
+    """Keep the result of a training, with its run if that is not in the store yet, in one transaction.
+
+    Returns:
+        the id of its run.
 
     Raises:
         StoreError: the store cannot be written.
@@ -131,14 +143,17 @@ def add_trial(engine: Engine, search_id: int, position: int, record: TrialRecord
         "metric": None if math.isnan(record.metric) else record.metric,
         "status": record.status,
         "error": None if record.error is None else as_text(record.error),
-        "run_id": record.run_id,
         "duration": record.duration,
         "timestamp": time.time(),
     }
     try:
+        if run is not None:
+            return run.write((_INSERT.text, row))
+        row["run_id"] = record.run_id
         write(engine, lambda connection: connection.execute(_INSERT, row))
     except DBAPIError as error:
         raise explain_failure(error, engine) from error
+    return record.run_id
 
 
 def search_trials(engine: Engine, search_id: int) -> list[TrialRecord]:
