@@ -80,6 +80,8 @@ def __getattr__(name: str) -> Any:
     if room is None:
         raise AttributeError(f"module 'ato' has no attribute {name!r}")
     value = getattr(import_module(room), name)
+    if name == "SQLLogger":
+        import_module("ato.trace")  # the data that a script reads before its run opens counts
     globals()[name] = value
     return value
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import linecache
 import os
 import platform
 import re
@@ -20,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["capture", "normalised", "reached"]
+__all__ = ["capture", "is_listened_to", "normalised", "reached"]
 
 # Variables that numerical libraries listen to. Prefixes, then whole names.
 _VARIABLE_PREFIXES = (
@@ -51,7 +52,15 @@ _VARIABLES = ("LANG", "LC_ALL", "LC_NUMERIC", "PYTHONHASHSEED", "PYTHONUTF8", "T
 _NOT_RECORDED = re.compile(
     r"(?:^|_)(?:CACHE|DIR|FILE|HOME|KEY|PASSWORD|PATH|ROOT|SECRET|TOKEN)(?:$|_)"
 )
+# Of the variables that a project's own code names, those that say who runs it, and where.
+_WHO_AND_WHERE = re.compile(
+    r"(?:^|_)(?:ADDR|AUTH|CREDENTIALS|HOST|HOSTNAME|ID|PASS|PORT|PWD|RANK|URI|URL|USER)(?:$|_)"
+)
+_NAMED = re.compile(
+    r"""\benviron\s*(?:\.\s*(?:get|pop|setdefault)\s*\(|\[)\s*["'](\w+)["']|\bgetenv\s*\(\s*["'](\w+)["']"""
+)
 
+_LIBRARIES = (str(Path(os.__file__).parent), str(Path(__file__).parent))
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _EXTRA = re.compile(r"\bextra\s*==\s*['\"]([^'\"]+)['\"]")
 _CACHE_FORMAT = 1
@@ -322,10 +331,32 @@ def _answers(questions: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     return found
 
 
+def is_listened_to(name: str) -> bool:
+    """Whether libraries listen to a variable by themselves; any other was recorded because the
+    project's code names it."""
+    return name in _VARIABLES or name.startswith(_VARIABLE_PREFIXES)
+
+
 def _variables() -> dict[str, str]:
+    named = _named_by_project()
     return {
         name: value
         for name, value in sorted(os.environ.items())
         if name in _VARIABLES
-        or (name.startswith(_VARIABLE_PREFIXES) and not _NOT_RECORDED.search(name))
+        or ((is_listened_to(name) or name in named) and not _NOT_RECORDED.search(name))
     }
+
+
+def _named_by_project() -> set[str]:
+    """The variables that the modules of the project name where they read the environment."""
+    found: set[str] = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.endswith(".py") or "-packages" in file:
+            continue
+        if file.startswith(_LIBRARIES):
+            continue
+        text = "".join(linecache.getlines(file))
+        if "environ" in text or "getenv" in text:
+            found.update(one or other for one, other in _NAMED.findall(text))
+    return {name for name in found if not _WHO_AND_WHERE.search(name)}

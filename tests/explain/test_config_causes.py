@@ -387,12 +387,11 @@ def test_an_edited_default_of_argparse(tmp_path: Path) -> None:
     project.edit("train.py", "default=8", "default=16")
     project.run("--lr", "0.2")
     answer = project.why(2, 3)
-    named = {(f.change.factor, f.change.subject): f.change.origin_b for f in answer.causes}
-    assert named == {
-        ("config", "batch_size"): "argparse default of --batch-size, train.py:11",
-        ("config", "lr"): None,
-    }
-    assert answer.also_changed == ()
+    cause = only_cause(answer, "lr")
+    assert cause.change.origin_b == "command line: --lr 0.2 (argument 1)"
+    after = aside(answer, "batch_size")
+    assert after.evidence == "later"
+    assert after.change.origin_b == "argparse default of --batch-size, train.py:11"
 
 
 def test_an_edited_default_beside_another_edit(tmp_path: Path) -> None:

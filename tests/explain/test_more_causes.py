@@ -153,7 +153,10 @@ def test_a_run_that_was_killed(tmp_path: Path) -> None:
     script = project(tmp_path, NESTED)
     script.run("epochs=4", STOP="1", status=-9)
     answer = script.why()
-    assert causes(script) == [("config", "epochs", "possible")], str(answer)
+    assert causes(script) == [
+        ("config", "epochs", "possible"),
+        ("environment", "STOP", "possible"),
+    ], str(answer)
     assert answer.verdict == "ambiguous"
     assert "what ended run 2 (crashed)" in answer.unwatched
 

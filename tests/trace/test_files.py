@@ -79,7 +79,7 @@ def test_what_a_scope_function_read_before_the_run_opened_counts() -> None:
 
 
 def test_files_are_nobodys_while_nothing_is_open() -> None:
-    """What was opened before any run or `@scope` function is not in the next run."""
+    """What others than the entry script opened before any run or `@scope` function is not in the next."""
     open("data.csv").close()
     with recording() as recorder:
         pass

@@ -8,7 +8,7 @@ from functools import cached_property
 from ato.db_routers.sql.calls import Form
 from ato.explain.comparison import Comparison
 from ato.explain.explanation import Change, Finding
-from ato.explain.graph import Key, Root
+from ato.explain.graph import Key, Root, has_literal
 from ato.explain.load import Run
 
 __all__ = ["also_changed"]
@@ -25,7 +25,9 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
         if ("config", key) in causes:
             continue
         if sources:
-            yield Finding(change, "ruled_out", reason=f"follows from {', '.join(sources)}")
+            supposed = "no flag, file or default set it; " if key in changes.supposed else ""
+            reason = f"{supposed}follows from {', '.join(sources)}"
+            yield Finding(change, "ruled_out", reason=reason)
         else:
             acting = [False] if key in changes.unwatched else actors.acting_by(key)
             yield _judged(comparison, change, acting, "read by no call")
@@ -49,7 +51,8 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
             yield _judged(comparison, change, actors.importing(name), "reached by no traced call")
     for name, change in changes.machine.items():
         if ("environment", name) not in causes:
-            yield _judged(comparison, change, [False], "")
+            acting = actors.naming(name) if name in changes.named else [False]
+            yield _judged(comparison, change, acting, "named by no code that a call reaches")
     for change in changes.cosmetic.values():
         renamed = "renamed; " if change.kind == "rename" else ""
         yield Finding(change, "cosmetic", reason=f"{renamed}the logic is the same")
@@ -111,6 +114,12 @@ class _Actors:
 
     def importing(self, distribution: str) -> list[bool]:
         return self._of_kinds(distribution in names for names in self._imports)
+
+    def naming(self, variable: str) -> list[bool]:
+        return self._of_kinds(
+            any(has_literal(root, variable) for _run, roots in self._roots(found) for root in roots)
+            for found in self._kinds.values()
+        )
 
     def _of_kinds(self, chosen: Iterable[bool]) -> list[bool]:
         """The calls of the kinds that are chosen, in the order of `_kinds`."""

@@ -14,10 +14,11 @@ from ato.db_routers.sql.reading import Unit
 from ato.events import Leaf
 from ato.explain import entropy
 from ato.explain.align import Pair
+from ato.explain.changes import flag_origin, replaced
 from ato.explain.comparison import Comparison, Side
 from ato.explain.divergence import Split, advanced, differing_inputs
 from ato.explain.explanation import Change, Finding
-from ato.explain.graph import Key, Root, changed
+from ato.explain.graph import Key, Root, changed, has_literal
 from ato.explain.load import Run
 
 __all__ = ["Causes", "find_causes"]
@@ -103,7 +104,7 @@ class _Search:
         if inputs or drawn or pair.any.kind == "value":
             drawn_apart = [name for name in drawn if self._began_apart(pair, name, split.stretch)]
             self._add_generators(drawn_apart, pair)
-            if (inputs or not drawn_apart) and not self._are_values_of_keys(pair, inputs):
+            if (inputs or not drawn_apart) and not self._are_values_of_keys(pair, inputs, split):
                 self._stretch_around(pair, split)
             if inputs:
                 self._drawn_before(pair, split.stretch)
@@ -141,6 +142,8 @@ class _Search:
         pair = split.call
         if not self.causes.found and pair is not None and self.comparison.traced:
             self._ran_unreached(pair)
+        if not self.causes.found and pair is not None and self.comparison.traced:
+            self._bound_otherwise(pair)
         if not self.causes.found and self.not_run:
             self.causes.weak = True  # what a cache holds from before the run opened, say
             for change, path in self.not_run:
@@ -168,10 +171,35 @@ class _Search:
                 if record and ran is not None and record.started <= ran <= record.sequence:
                     self._add_told(change, [*comparison.chain(pair), key[1].split(".")[-1]])
 
-    def _are_values_of_keys(self, pair: Pair, inputs: list[str]) -> bool:
+    def _bound_otherwise(self, pair: Pair) -> None:
+        """Add what a name of unchanged code stands for now: a function that was put in another
+        one's place while the program ran, or by another import."""
+        if pair.a is None or pair.b is None or pair.a.code == pair.b.code:
+            return
+        a, b = self.comparison.sides(pair)
+        roots = {root.trace_id: root for root in a.roots()}
+        for right in b.roots():
+            left = roots.get(right.trace_id)
+            for key in () if left is None else left.units.keys() & right.units.keys():
+                assert left is not None
+                gone, come = (
+                    sorted(one.edges.get(key, set()) - other.edges.get(key, set()))
+                    for one, other in ((left, right), (right, left))
+                )
+                if gone and left.units[key].logic == right.units[key].logic:
+                    edited = next(
+                        (self.changes.code[k] for k in come if k in self.changes.code), None
+                    )
+                    new = right.units[come[0]] if come else None
+                    change = edited or replaced(left.units[gone[0]], new)
+                    path = [*self.comparison.chain(pair), key[1].split(".")[-1], gone[0][1]]
+                    self.causes.add(change, dict.fromkeys(path))
+
+    def _are_values_of_keys(self, pair: Pair, inputs: list[str], split: Split) -> bool:
         """Whether the inputs that differ are changed config values, each under its key's name.
 
         So they are where argparse's namespace or a dataclass is passed on; those keys are the cause.
+        Where code in the stretch was edited that may have made the value, both are possible.
         """
         if pair.a is None or pair.b is None:
             return False
@@ -187,9 +215,30 @@ class _Search:
             if len(found) != 1:
                 return False
             keys[found[0]] = path
+        if not all(map(self._is_given, keys)) and any(self._edited_around(split.stretch)):
+            return False
         for key in keys:
-            self.causes.add(self.changes.config[key], self.comparison.chain(pair))
+            self._add_key(key, self.comparison.chain(pair))
         return bool(keys)
+
+    def _add_key(self, key: str, chain: list[str]) -> None:
+        """Add what a changed key came from: other changed keys, or itself."""
+        self.causes.weak = self.causes.weak or key in self.changes.supposed
+        for source in self.changes.source_keys(key):
+            self.causes.add(self.changes.config[source], chain)
+
+    def _is_given(self, key: str) -> bool:
+        """Whether the command line of one of the runs gave a key its value."""
+        return any(flag_origin(run, key) for run in (self.comparison.a, self.comparison.b))
+
+    def _edited_around(self, stretch: Pair) -> Iterator[Change]:
+        """The edits of code in a stretch, and around it, that are not told as config keys."""
+        step: Pair | None = stretch
+        while step is not None:
+            for change, _path in self._differing_code(*self.comparison.sides(step)):
+                if (change.factor, change.subject) not in self.changes.as_config:
+                    yield change
+            step = step.parent
 
     def tell_order(self, split: Split) -> None:
         """Of a changed file whose arrays have the same rows in another order, say so."""
@@ -235,8 +284,7 @@ class _Search:
         chain = self.comparison.chain(pair)
         sides = self.comparison.sides(pair, until_a, until_b)
         for key in self._differing_reads(*sides):
-            for source in self.changes.source_keys(key):
-                self.causes.add(self.changes.config[source], chain)
+            self._add_key(key, chain)
         for change, path in self._differing_code(*sides):
             self._add_told(change, _joined(chain, path))
         for name in dict.fromkeys(file.path for side in sides for file in side.files()):
@@ -269,7 +317,7 @@ class _Search:
             keys.sort(key=lambda key: _TAIL.findall(key)[-1] not in words)
         for key in keys:
             self.causes.weak = True
-            self.causes.add(self.changes.config[key], self.comparison.chain(pair))
+            self._add_key(key, self.comparison.chain(pair))
 
     def _differing_reads(self, a: Side, b: Side) -> list[str]:
         reads_a, reads_b = a.reads(), b.reads()
@@ -293,7 +341,8 @@ class _Search:
             for key in reach:
                 if key not in self.changes.code:
                     continue
-                mine, theirs = _units(roots, key), _units(others, key)
+                before = self.changes.moved.get(key, key)
+                mine, theirs = _units(roots, key), _units(others, before)
                 if not theirs or not changed(mine, theirs):
                     continue
                 found = self.changes.code[key], graph.path(reach, key)
@@ -303,7 +352,9 @@ class _Search:
                     self.not_run.append(found)
 
     def _differing_environment(self, a: list[Root], b: list[Root]) -> Iterator[Change]:
-        yield from self.changes.machine.values()
+        for name, change in self.changes.machine.items():
+            if name not in self.changes.named or any(has_literal(root, name) for root in (*a, *b)):
+                yield change
         if not self.changes.distributions:
             return
         comparison = self.comparison

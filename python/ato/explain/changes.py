@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import io
 import tokenize
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ato.code import kind_of_change, renamed_units
 from ato.db_routers.sql.calls import Form
 from ato.db_routers.sql.reading import Unit, writes
+from ato.environment import is_listened_to
 from ato.explain.entropy import is_volatile
 from ato.explain.explanation import Change
 from ato.explain.graph import Key, changed
 from ato.explain.load import InputFile, Run
 from ato.provenance import Write
 
-__all__ = ["Changes", "find_changes"]
+__all__ = ["Changes", "find_changes", "flag_origin", "replaced"]
 
 _DIFF_LINES = 12
 _TEXT_WIDTH = 60
@@ -34,7 +37,10 @@ class Changes:
     process (a time, a pid). `as_config` names the changed keys that a change of code or data, by
     factor and subject, is the origin of; it is told as those. `undigested` are files of which it is
     not known whether they changed. A change of data of kind `opened` is a file that one run read, of
-    kind `listing` a folder of which names, sizes and mtimes are known, and no content.
+    kind `listing` a folder of which names, sizes and mtimes are known, and no content. `moved` gives
+    the first run's key of code that stands in another module now. `supposed` are keys of which
+    `derived` is a supposition, `named` the variables among `machine` that matter to nothing but code
+    that names them.
     """
 
     config: dict[str, Change] = field(default_factory=dict)
@@ -45,10 +51,13 @@ class Changes:
     volatile: list[str] = field(default_factory=list)
     distributions: dict[str, Change] = field(default_factory=dict)
     machine: dict[str, Change] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
     data: dict[str, Change] = field(default_factory=dict)
     undigested: list[str] = field(default_factory=list)
     random: dict[str, Change] = field(default_factory=dict)
     as_config: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    moved: dict[Key, Key] = field(default_factory=dict)
+    supposed: set[str] = field(default_factory=set)
 
     def only_in_one(self, section: str) -> list[str]:
         """The changed keys below a section that only one of the runs has."""
@@ -112,6 +121,7 @@ def _compare_config(a: Run, b: Run, changes: Changes) -> None:
             changes.config[key] = _config_change(
                 key, left, right, left or a.deleted.get(key), right or b.deleted.get(key)
             )
+            changes.config[key] = _with_flags(a, b, changes.config[key])
     # A key that is set in code after the run opened shows only where it is read.
     # So does one of a scope whose config the logger was not given.
     reads_a, reads_b = _reads(a.forms), _reads(b.forms)
@@ -180,6 +190,43 @@ def _origin(entry: dict[str, Any] | None) -> str | None:
     return None if last is None else str(last.origin)
 
 
+def _with_flags(a: Run, b: Run, change: Change) -> Change:
+    """Name the command line as origin where the config knows none, and a flag gave the value."""
+    sides = ((a, change.origin_a), (b, change.origin_b))
+    given = [origin or flag_origin(run, change.subject) for run, origin in sides]
+    return replace(change, origin_a=given[0], origin_b=given[1])
+
+
+def flag_origin(run: Run, key: str) -> str | None:
+    """The flag on a run's command line that gave a key its value, as an origin."""
+    entry = run.config.get(key)
+    if entry is None or entry["history"]:
+        return None
+    name = key.rpartition(".")[2]
+    flags = {f"--{name}", f"--{name.replace('_', '-')}"}
+    command = run.command[1:]
+    script = next((n for n, word in enumerate(command) if word.endswith(".py")), 0)
+    for number, word in enumerate(command):
+        flag, joined, text = word.partition("=")
+        if flag not in flags or number <= script:
+            continue
+        text = text if joined else "".join(command[number + 1 : number + 2])
+        if _is_text_of(text, entry["value"]):
+            shown = word if joined else f"{word} {text}"
+            return f"command line: {shown} (argument {number - script})"
+    return None
+
+
+def _is_text_of(text: str, value: object) -> bool:
+    """Whether a value is what a command line's text was made into."""
+    if value is True:
+        return True  # a flag alone
+    if isinstance(value, (int, float)):
+        with suppress(ValueError):
+            return float(text) == value
+    return str(value) == text
+
+
 def _common_parents(left: dict[str, Any] | None, right: dict[str, Any] | None) -> set[str]:
     """The keys that views derived a key from; none if one run has it from somewhere else."""
     found: set[str] = set()
@@ -192,13 +239,18 @@ def _common_parents(left: dict[str, Any] | None, right: dict[str, Any] | None) -
 
 def _compare_code(a: Run, b: Run, changes: Changes) -> None:
     derived: list[Key] = []
-    renamed = _renamed(a, b)
+    changes.moved = moved = _moved(a, b)
+    renamed = {key: old for key, old in _renamed(a, b).items() if key not in moved}
     names = {old.name: name for (_module, name), old in renamed.items()}
+    for key, before in moved.items():
+        _compare_moved(a.graph.units[before], b.graph.units[key], key, changes)
     # A unit that only one run reaches is an effect: what refers to it has changed, and counts.
-    for key in sorted(a.graph.units.keys() & b.graph.units.keys()):
+    for key in sorted(a.graph.units.keys() & b.graph.units.keys() - set(moved.values())):
         old, new = a.graph.units[key], b.graph.units[key]
         left, right = _without(old, new) or old[0], _without(new, old) or new[0]
         kind = kind_of_change(left, right, names)
+        if right.kind == "module" and _own_statements(a, left) == _own_statements(b, right):
+            continue  # what it imports is told by the names
         if not changed(old, new):
             if kind == "cosmetic":
                 changes.cosmetic[key] = _code_change(left, right, kind)
@@ -222,6 +274,77 @@ def _compare_code(a: Run, b: Run, changes: Changes) -> None:
             changes.volatile.append(changes.code.pop(key).subject)
         elif reach & causes:
             del changes.code[key]
+
+    for key, change in changes.code.items():
+        if change.diff is None and b.graph.units[key][0].held:
+            changes.code[key] = _with_what_it_holds(a, b, changes, change)
+
+
+def _moved(a: Run, b: Run) -> dict[Key, Key]:
+    """Where code that only the second run has stood in the first, under the same name in another
+    module: a helper that went to a file of its own, or a module that took another one's place."""
+    units_a, units_b = a.graph.units, b.graph.units
+    gone: dict[tuple[str, str], list[Key]] = {}
+    for key, units in units_a.items():
+        if key not in units_b or _is_import(units_b[key][0]):
+            gone.setdefault((units[0].kind, key[1]), []).append(key)
+    come: dict[tuple[str, str], list[Key]] = {}
+    for key, units in units_b.items():
+        if key not in units_a or _is_import(units_a[key][0]):
+            come.setdefault((units[0].kind, key[1]), []).append(key)
+    return {
+        keys[0]: gone[name][0]
+        for name, keys in come.items()
+        if name[0] != "module"
+        and len(keys) == 1
+        and len(gone.get(name, ())) == 1
+        # An import says what a name stands for; it is no code that moves.
+        and not (_is_import(units_b[keys[0]][0]) or _is_import(units_a[gone[name][0]][0]))
+    }
+
+
+def _compare_moved(old: list[Unit], new: list[Unit], key: Key, changes: Changes) -> None:
+    if changed(old, new):
+        kind = kind_of_change(old[0], new[0])
+        changes.code[key] = _code_change(old[0], new[0], kind or "logic")
+    else:
+        changes.cosmetic[key] = _code_change(old[0], new[0], "rename")
+
+
+def _is_import(unit: Unit) -> bool:
+    return unit.kind == "value" and unit.text.startswith(("import ", "from "))
+
+
+def _own_statements(run: Run, module: Unit) -> list[str] | None:
+    """A module's statements without the imports of names that count by themselves where they are
+    used; `None` where they cannot be told apart."""
+    try:
+        body = ast.parse(module.normalised).body
+    except (SyntaxError, RecursionError):
+        return None
+    names = {name for (place, name) in run.graph.units if place == module.module}
+    modules = {place for place, _name in run.graph.units}
+    found = []
+    for statement in body:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            bound = {(name.asname or name.name).partition(".")[0] for name in statement.names}
+            if bound <= names or {name.name for name in statement.names} <= modules:
+                continue
+        found.append(ast.dump(statement))
+    return found
+
+
+def _with_what_it_holds(a: Run, b: Run, changes: Changes, change: Change) -> Change:
+    """Show what gave a wrapper or a closure another content: text that differs and counts nowhere
+    else, such as the arguments of a decorator."""
+    for key in sorted(a.graph.units.keys() & b.graph.units.keys()):
+        old, new = a.graph.units[key][0], b.graph.units[key][0]
+        if key in changes.code or old.kind == "module" or old.normalised == new.normalised:
+            continue
+        lines, _line_a, line_b = _line_diff(old, new)
+        if lines:
+            return replace(change, diff="\n".join(lines), origin_b=f"{new.file}:{line_b}")
+    return change
 
 
 def _renamed(a: Run, b: Run) -> dict[Key, Unit]:
@@ -251,6 +374,14 @@ def _code_change(left: Unit, right: Unit, kind: str) -> Change:
         f"{left.file}:{line_a}",
         f"{right.file}:{line_b}",
     )
+
+
+def replaced(old: Unit, new: Unit | None) -> Change:
+    """The change of what a name stands for, where the code that names it is the same."""
+    if new is None:
+        subject = f"{old.module}.{old.name}"
+        return Change("code", subject, "dependency", subject, None, None, f"{old.file}:{old.line}")
+    return replace(_code_change(old, new, "dependency"), subject=f"{new.module}.{new.name}")
 
 
 def _line_diff(left: Unit, right: Unit) -> tuple[list[str], int, int]:
@@ -315,6 +446,8 @@ def _compare_environment(a: dict[str, Any], b: dict[str, Any], changes: Changes)
         for name, left, right in _differing(_flat(a.get(group)), _flat(b.get(group))):
             subject = "python" if group == "interpreter" and name == "version" else name
             changes.machine[subject] = Change("environment", subject, kind, left, right)
+            if group == "variables" and not is_listened_to(name):
+                changes.named.add(subject)
 
 
 def _flat(group: dict[str, Any] | None, prefix: str = "") -> dict[str, str]:

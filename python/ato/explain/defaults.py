@@ -22,6 +22,7 @@ from ato.explain.load import Run
 __all__ = ["tell_edited_defaults"]
 
 _FIELD_MAKERS = frozenset({"dataclass", "define", "frozen", "mutable", "attrs", "s"})
+_CONFIG_FILES = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg")
 _FIELD_BASES = frozenset({"BaseModel", "BaseSettings"})
 
 
@@ -56,7 +57,7 @@ def tell_edited_defaults(a: Run, b: Run, changes: Changes) -> None:
     """Find the changes of code and of files that are changes of config keys: `changes.as_config`."""
     edits: dict[str, dict[str, _Edit]] = {}
     for unit, change in changes.code.items():
-        old, new = a.graph.units[unit], b.graph.units[unit]
+        old, new = a.graph.units[changes.moved.get(unit, unit)], b.graph.units[unit]
         if len(old) == len(new) == 1:
             edits[change.subject] = _edits(a, b, changes, old[0], new[0])
     claims = Counter(key for found in edits.values() for key in found)
@@ -74,6 +75,36 @@ def tell_edited_defaults(a: Run, b: Run, changes: Changes) -> None:
         ]
         if keys:
             changes.as_config["data", path] = keys
+    _suppose_sources(changes)
+
+
+def _suppose_sources(changes: Changes) -> None:
+    """Where a plain mapping is the config, its keys do not say who set them. Those that no flag and
+    no edited default set came from an edited config file, if there is one; or, if no code was edited
+    either, from the keys that were set."""
+    told = {key for keys in changes.as_config.values() for key in keys}
+    unknown = [
+        key
+        for key in sorted(changes.unwatched - told)
+        if changes.config[key].origin_a is None and changes.config[key].origin_b is None
+    ]
+    if not unknown:
+        return
+    files = [
+        path
+        for path, change in changes.data.items()
+        if path.endswith(_CONFIG_FILES) and change.kind == "content"
+    ]
+    for path in files:
+        if ("data", path) not in changes.as_config:
+            changes.as_config["data", path] = unknown
+    given = sorted(changes.unwatched - set(unknown))
+    edited = any(
+        ("code", change.subject) not in changes.as_config for change in changes.code.values()
+    )
+    if given and not files and not edited:
+        changes.supposed = set(unknown)
+        changes.derived.update(dict.fromkeys(unknown, given))
 
 
 def _edits(a: Run, b: Run, changes: Changes, old: Unit, new: Unit) -> dict[str, _Edit]:

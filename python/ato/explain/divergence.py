@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from ato.db_routers.sql.calls import Call
 from ato.events import Leaf
@@ -204,21 +205,37 @@ def _metric_splits(alignment: Alignment, a: Run, b: Run, *, values: bool) -> Ite
     """Metric points that only one run has and, if no call differs, points whose values differ."""
     points_a, points_b = _by_key(a.metrics), _by_key(b.metrics)
     for key in [*points_a, *(key for key in points_b if key not in points_a)]:
-        left, right = points_a.get(key, []), points_b.get(key, [])
-        for one, two in zip(left, right, strict=False):
+        for one, two in _point_pairs(points_a.get(key, []), points_b.get(key, [])):
+            if one is None or two is None:
+                known = one or two
+                assert known is not None
+                stretch = alignment.at(known.ident, second=one is None)
+                split = _metric_split(Difference("missing", key), one, two, stretch)
+                later = (p for p in points_a.get(key, []) if one is None and _is_later(p, known))
+                yield replace(split, order=min(split.order, *(p.position for p in later), _END))
+                break
             if values and not _same(one.value, two.value):
                 difference = _metric_difference(key, one.value, two.value)
                 yield _metric_split(difference, one, two, alignment.at(one.ident))
                 break
-        common = min(len(left), len(right))
-        if len(left) > common:
-            extra = left[common]
-            yield _metric_split(Difference("missing", key), extra, None, alignment.at(extra.ident))
-        elif len(right) > common:
-            extra = right[common]
-            yield _metric_split(
-                Difference("missing", key), None, extra, alignment.at(extra.ident, second=True)
-            )
+
+
+def _is_later(a: MetricPoint, b: MetricPoint) -> bool:
+    return a.step is not None and b.step is not None and a.step > b.step
+
+
+def _point_pairs(
+    a: list[MetricPoint], b: list[MetricPoint]
+) -> Iterable[tuple[MetricPoint | None, MetricPoint | None]]:
+    """The points of one metric in both runs: those of a step, where each has steps of its own, so that
+    a run that logs less often lacks points; else in order."""
+    steps_a, steps_b = {p.step: p for p in a}, {p.step: p for p in b}
+    if len(steps_a) < len(a) or len(steps_b) < len(b) or not steps_a.keys() & steps_b.keys():
+        return zip_longest(a, b)
+    steps = dict.fromkeys([*steps_a, *steps_b])
+    if all(step is not None for step in steps):
+        steps = dict.fromkeys(sorted(steps, key=lambda step: step or 0))
+    return [(steps_a.get(step), steps_b.get(step)) for step in steps]
 
 
 def _metric_difference(key: str, a: float, b: float) -> Difference:

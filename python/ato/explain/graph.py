@@ -10,7 +10,7 @@ from functools import cached_property
 from ato.db_routers.sql.calls import Call, Form
 from ato.db_routers.sql.reading import Unit
 
-__all__ = ["CodeGraph", "Key", "Root", "changed"]
+__all__ = ["CodeGraph", "Key", "Root", "changed", "has_literal"]
 
 Key = tuple[str, str]
 
@@ -53,6 +53,12 @@ class Root:
     edges: dict[Key, set[Key]] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
     distributions: frozenset[str] = frozenset()
+
+
+def has_literal(root: Root, text: str) -> bool:
+    """Whether code that a root reaches has a text as a literal."""
+    quoted = (f'"{text}"', f"'{text}'")
+    return any(form in unit.text for unit in root.units.values() for form in quoted)
 
 
 @dataclass

@@ -7,6 +7,7 @@ something happens receives the record.
 
 from __future__ import annotations
 
+from ato.trace.files import install
 from ato.trace.runtime import runtime_trace, scope_call
 from ato.trace.static import Registration, register_scope, trace
 from ato.trace.values import record
@@ -22,3 +23,6 @@ __all__ = [
     "unwatch",
     "watch",
 ]
+
+# A script reads data in its body as often as in a function; that counts from here on.
+install()

@@ -1,7 +1,8 @@
 """Data files: those that the project's code opens for reading, noticed by an audit hook.
 
-A file counts while a run or an `@scope` function is open and the nearest frame outside of libraries
-is the project's own, so that `np.load` and `pandas.read_csv` count with their caller. It is taken
+A file counts while a run, an `@scope` function or the body of the entry script is open and the
+nearest frame outside of libraries is the project's own, so that `np.load` and `pandas.read_csv` count
+with their caller. It is taken
 down when it is opened (path as given, size, mtime, the running call) and digested when the run
 ends. What is opened without Python (HDF5, a database, `mmap` of a C library) raises no event.
 """
@@ -215,6 +216,8 @@ class _State:
     """What the hook knows of the process."""
 
     installed = False
+    # What the entry script's body read while neither a run nor an `@scope` function was open.
+    early: _Notes | None = None
     # Changes with the current folder: a relative path is another file then.
     epoch = 0
     child: _Child | None = None
@@ -243,6 +246,7 @@ def install() -> None:
     """Begin to notice what is opened; once a process, since a hook cannot be taken back."""
     if not _state.installed:
         _state.installed = True
+        _state.early = _Notes(None)
         sys.addaudithook(_hook)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
@@ -263,6 +267,8 @@ def run_opened(run: OpenRun) -> None:
     install()
     _state.forget()
     notes = run.files = _Notes(run)
+    if _state.early is not None:
+        notes.adopt(_state.early, run.root.ident)
     for frame, notes_before in reversed(early):
         notes.adopt(notes_before, frame.ident)
     run.closing.append(notes.close)
@@ -270,15 +276,17 @@ def run_opened(run: OpenRun) -> None:
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open":
-        frame = events.current_frame()
-        if frame is None and _state.child is None:
+        path, mode, flags = arguments
+        # Most of what a program opens are modules, while it imports them.
+        if isinstance(path, int) or (isinstance(path, str) and path.endswith(_CODE)):
             return
+        frame = events.current_frame()
         thread = get_ident()
         if thread in _state.busy:
             return
         _state.busy.add(thread)
         try:
-            _opened(frame, *arguments)
+            _opened(frame, path, mode, flags)
         except Exception as error:  # noqa: BLE001 (the user's `open` goes on)
             events.report_failure("opened files", error)
         finally:
@@ -290,19 +298,18 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _opened(frame: Frame | None, path: object, mode: object, flags: int) -> None:
-    if isinstance(path, int):
-        return
     frame = _call(frame)
     notes = _notes_of(frame)
     # `r+` reads first, and changes what was there.
     if flags & (os.O_WRONLY | os.O_RDWR) and (mode is None or "r" not in str(mode)):
-        if notes is not None:
+        # What the script made before its run opened is an input like any other file.
+        if notes is not None and notes is not _state.early:
             notes.wrote(_full(os.fsdecode(path)))  # type: ignore[arg-type]
     elif notes is not None:
         ident, position = _place(frame)
         key = (path, ident, _state.epoch)
         if key not in notes.seen:
-            file = _data_file(path)
+            file = _data_file(path, in_script=notes is _state.early)
             if file is not None and not notes.add(file, ident, position):
                 notes.seen.add(key)
     elif frame is None and _state.child is not None:
@@ -326,9 +333,10 @@ def _place(frame: Frame | None) -> tuple[int, int]:
 
 
 def _notes_of(frame: Frame | None) -> _Notes | None:
-    """The notes of the run that is open here; before one opens, those of the innermost function."""
+    """The notes of the run that is open here; before one opens, those of the innermost function, else
+    of the script's body."""
     if frame is None:
-        return None
+        return _state.early if _state.child is None else None
     if frame.run is None and frame.files is None:
         frame.files = _Notes(None)
     notes: _Notes | None = frame.files if frame.run is None else frame.run.files
@@ -345,10 +353,13 @@ def _renamed(source: object, target: object) -> None:
         events.report_failure("opened files", error)
 
 
-def _data_file(path: Any) -> _File | None:
-    """The file behind a path, if it is data that the project's code is opening."""
+def _data_file(path: Any, *, in_script: bool = False) -> _File | None:
+    """The file behind a path, if it is data that the project's code is opening; only below the body of
+    the entry script, if so asked: a test runner or a server is nobody's training."""
     given = os.fsdecode(path)
     if given.endswith(_CODE) or not _is_by_project(sys._getframe(3)):
+        return None
+    if in_script and not _is_below_script(sys._getframe(3)):
         return None
     full = _full(given)
     folder = full.rpartition(os.sep)[0]
@@ -380,23 +391,34 @@ def _full(path: str) -> str:
     return os.path.normpath(path)
 
 
+def _is_below_script(frame: Any) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "__main__" and _owner_of(frame) == "project":
+            return not is_installed_folder(frame.f_code.co_filename)
+        frame = frame.f_back
+    return False
+
+
 def _is_by_project(frame: Any) -> bool:
     """Whether the nearest frame outside of libraries is the project's own.
 
     What a library reads while it is imported, and what Ato reads for itself, is not the project's.
     """
-    owners = _state.owners
     while frame is not None:
-        code = frame.f_code
-        name = code.co_filename
-        key = name if name[:1] != "<" else (name, frame.f_globals.get("__name__"))
-        owner = owners.get(key)
-        if owner is None:
-            owner = owners[key] = _owner(name, frame.f_globals.get("__name__") or "")
+        owner = _owner_of(frame)
         if owner:
             return owner == "project"
         frame = frame.f_back
     return False
+
+
+def _owner_of(frame: Any) -> str:
+    name = frame.f_code.co_filename
+    key = name if name[:1] != "<" else (name, frame.f_globals.get("__name__"))
+    owner = _state.owners.get(key)
+    if owner is None:
+        owner = _state.owners[key] = _owner(name, frame.f_globals.get("__name__") or "")
+    return owner
 
 
 def _owner(file: str, module: str) -> str:
