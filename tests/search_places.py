@@ -113,7 +113,6 @@ def on_ranks(folder: Path) -> None:
 
     import ato.hyperopt.distributed
 
-    ato.hyperopt.distributed._GRACE = 0.5
     distributed.init_process_group("gloo")
     rank, world = distributed.get_rank(), distributed.get_world_size()
 
@@ -152,11 +151,15 @@ def on_ranks(folder: Path) -> None:
 
     store = f"sqlite:///{folder / 'store.db'}"
     for parallel, function in (("data", lockstep), ("trials", apart)):
+        begun: list[int] = []
 
-        def interrupted(config, trial, parallel=parallel, function=function):
+        def interrupted(config, trial, parallel=parallel, function=function, begun=begun):
             # A terminal's Ctrl-C reaches every rank; a signal may reach one.
-            if trial.number == 3 and (rank == 0 or parallel == "data"):
+            begun.append(trial.number)
+            if len(begun) == 4 and (rank == 0 or parallel == "data"):
                 raise KeyboardInterrupt
+            if rank and parallel == "trials":
+                time.sleep(0.5)  # rank 0 draws most of them
             return function(config, trial)
 
         options = {
@@ -195,6 +198,7 @@ def on_ranks(folder: Path) -> None:
             return metric_of(config, trial)
 
         # Rank 0 waits in a collective, for ever: the job must end, and the trial be known.
+        ato.hyperopt.distributed._GRACE = 0.5
         search(fails_alone, tracker=SQLLogger(located(store)), name="alone")
     # A rank that is killed ends the job; nobody may wait for it.
     search(lambda config: os.kill(os.getpid(), 9) if rank else 1.0)

@@ -18,7 +18,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -120,9 +120,13 @@ class Portable:
     key: str
     # Where the script lies whose `__main__` this is: another process has another one.
     script: str | None = None
+    # The program's command line: a worker of Ray's, say, has one of its own, which no scope may read.
+    arguments: list[str] = field(default_factory=lambda: list(sys.argv))
 
     def run(self, job: Job, config: ADict) -> Outcome:
         """Train in this process, whichever it is."""
+        if sys.argv != self.arguments:
+            sys.argv = list(self.arguments)
         return self._found()(job, config)
 
     def _found(self) -> Work:
