@@ -19,7 +19,7 @@ from ato.db_routers.sql.drain import drained
 from ato.db_routers.sql.engine import explain_failure, write
 from ato.db_routers.sql.frames import columns_of, frame, library_for
 from ato.db_routers.sql.journals import folder_of
-from ato.db_routers.sql.reading import nearest, present, resolve_run, status_now
+from ato.db_routers.sql.reading import ID_LIMIT, nearest, present, resolve_run, status_now
 from ato.db_routers.sql.rows import write_artifacts
 from ato.db_routers.sql.run_rows import project_id
 from ato.db_routers.sql.schema import (
@@ -51,7 +51,6 @@ __all__ = [
 ]
 
 _AT_ONCE = 500  # ids in one query
-_ID_LIMIT = 2**31  # no run has so high an id; PostgreSQL compares no larger ones with it
 
 
 class MetricSeries(NamedTuple):
@@ -96,7 +95,7 @@ def find_run(engine: Engine, run_id: int) -> Experiment | None:
 
 def _known_ids(run_ids: Iterable[int]) -> list[int]:
     """Those that the databases can compare with."""
-    return [id_ for id_ in run_ids if isinstance(id_, int) and 0 <= id_ < _ID_LIMIT]
+    return [id_ for id_ in run_ids if isinstance(id_, int) and 0 <= id_ < ID_LIMIT]
 
 
 def runs_in_project(
@@ -267,13 +266,15 @@ def metric_series(engine: Engine, run_id: int, key: str) -> MetricSeries:
 
 def _points_as_columns(connection: Connection, run_id: int, key: str) -> tuple[Any, ...] | None:
     key_id = connection.scalar(_KEY_ID, {"key": key})
-    if key_id is None or not 0 <= run_id < _ID_LIMIT:
+    if key_id is None or not 0 <= run_id < ID_LIMIT:
         return None
     # Through the driver: for points by the ten thousand SQLAlchemy's rows take longer than the
     # database. NaN is stored as NULL, as `schema.Real` has it.
-    place, nan = ("?", "'nan'") if connection.dialect.paramstyle == "qmark" else ("%s", "'NaN'")
+    qmark = connection.dialect.paramstyle == "qmark"
+    place = "?" if qmark else "%s"
+    value = "coalesce(value, 'nan')" if qmark else "coalesce(value, 'NaN') + 0.0"
     cursor: Any = connection.exec_driver_sql(
-        f"SELECT step, coalesce(value, {nan}), timestamp FROM metrics "  # noqa: S608
+        f"SELECT step, {value}, timestamp FROM metrics "  # noqa: S608
         f"WHERE run_id = {place} AND key_id = {place} ORDER BY attempt, rank, process, sequence",
         (run_id, key_id),
     ).cursor

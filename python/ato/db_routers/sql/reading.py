@@ -38,6 +38,7 @@ from ato.exceptions import UnknownKeyError, UnknownRunError
 from ato.provenance import DELETED, Write, explain, value_text
 
 __all__ = [
+    "ID_LIMIT",
     "Code",
     "InputFile",
     "Point",
@@ -60,6 +61,7 @@ __all__ = [
     "writes",
 ]
 
+ID_LIMIT = 2**31  # no run has so high an id; PostgreSQL compares no larger ones with it
 _LATEST = re.compile(r"latest(?:~(\d+))?")
 _PART = re.compile(
     r"""\.?(?P<name>[^.\[\]]+)|\[(?P<item>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\[\]'"]+)\]"""
@@ -219,7 +221,7 @@ def resolve_run(store: Engine, reference: int | str) -> int:
     """
     text = str(reference).strip()
     with store.connect() as connection:
-        if re.fullmatch(r"[0-9]{1,18}", text):
+        if re.fullmatch(r"[0-9]{1,18}", text) and int(text) < ID_LIMIT:
             found = connection.scalar(select(Experiment.id).where(Experiment.id == int(text)))
             if found is not None:
                 return found

@@ -97,7 +97,8 @@ class Real(TypeDecorator[float]):
         return None if value is None or math.isnan(value) else value
 
     def process_result_value(self, value: float | None, dialect: Dialect) -> float:
-        return math.nan if value is None else value
+        # PostgreSQL keeps -0.0; to add 0.0 is what SQLite's integers come to.
+        return math.nan if value is None else value + 0.0
 
 
 class UtcTime(TypeDecorator[datetime]):

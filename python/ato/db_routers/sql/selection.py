@@ -120,7 +120,10 @@ class Subjects:
             )
             for key, run_id, *numbers in self._connection.execute(query):
                 if run_id in ids:
-                    found.setdefault(key, {})[run_id] = dict(zip(_POINTS, numbers, strict=True))
+                    plain: list[Any] = [
+                        None if number is None else number + 0.0 for number in numbers
+                    ]
+                    found.setdefault(key, {})[run_id] = dict(zip(_POINTS, plain, strict=True))
             self._metrics = found
         return self._metrics
 
