@@ -16,7 +16,11 @@ from typing import Any
 from benches.measure import Row
 
 TESTS = Path(__file__).parent.parent / "tests"
-TABLES = {"torch project": "planted_torch.TORCH", "other programs": "planted_shapes.SHAPED"}
+TABLES = {
+    "torch project": "planted_torch.TORCH",
+    "other programs": "planted_shapes.SHAPED",
+    "everyday programs": "planted_everyday.EVERYDAY_CAUSES",
+}
 
 
 def rows() -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """A planted cause: one known change to a program, and what the answer must say of it.
 
-The rows stand in `planted_torch.py` and `planted_shapes.py`. `tests/explain/test_planted_table.py` asks
+The rows stand in `planted_torch.py`, `planted_shapes.py` and `planted_everyday.py`. `tests/explain/test_planted_table.py` asks
 every one of them, `python -m benches why` counts how often the first cause is the planted one.
 """
 
@@ -20,6 +20,8 @@ _LIBRARIES = {
     "digits": ("numpy",),
     "functional": ("numpy",),
     "notebook": ("numpy",),
+    "assorted": ("numpy",),
+    "seeded": ("numpy",),
 }
 
 
@@ -51,6 +53,7 @@ class Planted:
     edits: tuple[Edit, ...] = ()
     tokens: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
+    first_variables: dict[str, str] = field(default_factory=dict)
     first: tuple[Edit, ...] = ()
     also: tuple[str, ...] = ()
     aside: dict[str, str] = field(default_factory=dict)
@@ -63,7 +66,8 @@ class Planted:
         if self.first or self.fresh or self.variables:
             project = _laid_out(self.program, folder)
             _apply(project, self.first)
-            project.run(fresh=self.fresh or bool(self.variables))
+            fresh = self.fresh or bool(self.variables)
+            project.run(fresh=fresh, **self.first_variables)
         else:
             project = baseline(self.program, baselines).copy(folder)
         _apply(project, self.edits)

@@ -56,8 +56,11 @@ class TrainingProject:
         return printed
 
     def edit(self, file: str, old: str, new: str) -> None:
-        """Replace a text that stands once in a file."""
+        """Replace a text that stands once in a file; without `old`, write the file."""
         path = self.folder / file
+        if not old:
+            path.write_text(new, encoding="utf-8")
+            return
         text = path.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
         path.write_text(text.replace(old, new), encoding="utf-8")

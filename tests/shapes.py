@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+from shapes_everyday import EVERYDAY
+
 __all__ = ["SHAPES"]
 
 # No function is `@scope`, all happens at module level, and the model stands in a global.
@@ -587,5 +589,6 @@ SHAPES: dict[str, dict[str, str]] = {
         },
         "workers": {"train.py": _WORKERS},
         "untraced": {"train.py": _UNTRACED, "helpers.py": _HELPERS},
+        **EVERYDAY,
     }.items()
 }

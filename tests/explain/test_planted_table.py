@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from planted import Planted
+from planted_everyday import EVERYDAY_CAUSES
 from planted_shapes import SHAPED
 from planted_torch import TORCH
 
@@ -17,7 +18,9 @@ def baselines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("baselines")
 
 
-@pytest.mark.parametrize("row", SHAPED, ids=lambda row: f"{row.program}: {row.name}")
+@pytest.mark.parametrize(
+    "row", (*SHAPED, *EVERYDAY_CAUSES), ids=lambda row: f"{row.program}: {row.name}"
+)
 def test_a_cause_in_a_program_of_any_shape(row: Planted, baselines: Path, tmp_path: Path) -> None:
     """Verdict, cause, evidence and kind are right, and what else changed is judged as it should be."""
     answer = row.ask(baselines, tmp_path / "project")
@@ -32,6 +35,6 @@ def test_a_cause_in_the_torch_project(row: Planted, baselines: Path, tmp_path: P
 
 
 def test_the_table_is_as_long_as_it_should_be() -> None:
-    """At least forty causes are planted, each under a name of its own."""
-    names = [(row.program, row.name) for row in (*SHAPED, *TORCH)]
-    assert len(names) == len(set(names)) >= 40
+    """At least 140 causes are planted, each under a name of its own."""
+    names = [(row.program, row.name) for row in (*SHAPED, *EVERYDAY_CAUSES, *TORCH)]
+    assert len(names) == len(set(names)) >= 140

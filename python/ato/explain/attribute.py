@@ -103,7 +103,8 @@ class _Search:
         # What `ato.record` names has no inputs of its own: its stretch is all there is.
         if inputs or drawn or pair.any.kind == "value":
             drawn_apart = [name for name in drawn if self._began_apart(pair, name, split.stretch)]
-            self._add_generators(drawn_apart, pair)
+            sown = [name for name in drawn_apart if self._add_seed(name, pair, split)]
+            self._add_generators([name for name in drawn_apart if name not in sown], pair)
             if (inputs or not drawn_apart) and not self._are_values_of_keys(pair, inputs, split):
                 self._stretch_around(pair, split)
             if inputs:
@@ -380,6 +381,29 @@ class _Search:
         for name in names:
             self.causes.add(self.changes.random[name], self.comparison.chain(pair))
 
+    def _add_seed(self, name: str, pair: Pair, split: Split) -> bool:
+        """Add what changed of the seed that a generator was given before the run opened, if the code
+        around the call says so: it is the cause, and the state its symptom."""
+        lines = entropy.seeding(self.comparison.text(split.stretch), name)
+        if not lines:
+            return False
+        causes, self.causes = self.causes, Causes()
+        self._stretch_around(pair, split)
+        around, self.causes = self.causes, causes
+        seeds = [
+            key
+            for key, change in around.found.items()
+            if change.factor in ("config", "code", "data", "environment")
+            and (
+                _TAIL.findall(change.subject)[-1] in _TAIL.findall(lines)
+                or _has_line(change, lines)
+            )
+        ]
+        for key in seeds:
+            self.causes.add(around.found[key], around.via[key])
+        self.causes.weak = self.causes.weak or (bool(seeds) and around.weak)
+        return bool(seeds)
+
     def _began_apart(self, pair: Pair, name: str, stretch: Pair) -> bool:
         """Whether a generator differed when the run began, and nothing has seeded it since."""
         if name not in self.changes.random:
@@ -458,6 +482,12 @@ class _Search:
         subject = ".".join(roots[0].key) if roots else pair.any.trace_id
         reach = graph.reach(roots, set(pair.any.skipped))
         return subject, entropy.source(unit.text for key in reach for unit in graph.units[key])
+
+
+def _has_line(change: Change, lines: str) -> bool:
+    """Whether one of the lines that an edit took away or put in is among `lines`."""
+    whole = {line.strip() for line in lines.splitlines()}
+    return any(line[2:].strip() in whole for line in (change.diff or "").splitlines())
 
 
 def _only_order_differs(pair: Pair) -> bool:

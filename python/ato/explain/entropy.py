@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["clocked", "draws", "is_volatile", "leaves_the_thread", "seeds", "source"]
+__all__ = ["clocked", "draws", "is_volatile", "leaves_the_thread", "seeding", "seeds", "source"]
 
 _SEEDS_ALL = re.compile(
     r"\b(seed_everything|seed_all|set_seed|set_random_seed|set_global_seed)\s*\("
@@ -79,6 +79,11 @@ def seeds(text: str, generator: str) -> bool:
     for name in set(_GENERATOR.findall(text)):  # a generator object's seed is not the global one's
         text = text.replace(f"{name}.manual_seed(", "")
     return bool(_SEEDS_ALL.search(text) or _SEEDS[_family(generator)].search(text))
+
+
+def seeding(text: str, generator: str) -> str:
+    """The lines of source `text` that visibly set the state of `generator`."""
+    return "\n".join(line for line in text.splitlines() if seeds(line, generator))
 
 
 def clocked(texts: Iterable[str]) -> set[str]:
