@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ato.cli.output import console
 from ato.explain.explanation import Divergence, Explanation, RunLabel
 from ato.explain.render.text import render_text
 
@@ -38,3 +39,17 @@ def test_nondeterminism_says_whether_the_inputs_differed(
     text = answer(verdict="nondeterministic", first_divergence=split)
     assert headline in text
     assert ("It came in with: weight." in text) == bool(symptoms)
+
+
+def test_no_color_leaves_no_escape_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that was asked for no colour gets no bold and no dim text either."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    rendered = {}
+    for asked in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", asked)
+        out = console(force_terminal=True, width=80)
+        with out.capture() as captured:
+            out.print("Cause", style="bold red")
+        rendered[asked] = captured.get()
+    assert "\x1b[" in rendered[""]
+    assert rendered["1"] == "Cause\n"

@@ -63,6 +63,8 @@ def console(**options: Any) -> Any:
     if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
         # Who reads a pipe (`grep`, a file) wants each row in one line.
         options.setdefault("width", _PIPE_WIDTH)
+    if os.environ.get("NO_COLOR"):
+        options.setdefault("color_system", None)  # without it, bold would be left
     return Console(highlight=False, markup=False, emoji=False, **options)
 
 

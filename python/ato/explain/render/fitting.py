@@ -35,8 +35,11 @@ def fitted(line: Text, console: Console) -> list[Text]:
     if not rest:
         return [first]
     taken = len(first.plain)
+    first.rstrip()
     tail = line[taken:] if taken < len(line) else Text()
     tail = tail[len(tail.plain) - len(tail.plain.lstrip(" ")) :]
     more = tail.wrap(console, room)
+    for part in more:
+        part.rstrip()
     indent = Text(" " * under)
     return [first, *(indent + part for part in more)]
