@@ -110,7 +110,7 @@ def test_wrong_conditions_are_one_message(
 
 def test_diff_shows_everything_that_differs(edited: Path) -> None:
     """`ato diff` has config with origins, code with its class, metrics and command lines."""
-    text = ato("diff", "1", "2", folder=edited).stdout
+    text = ato("diff", "1", "2", folder=edited, COLUMNS="200").stdout
     for part in (
         "workers  2",
         "view defaults, train.py:12",

@@ -341,6 +341,8 @@ def test_what_is_not_called_is_a_gap() -> None:
     assert gap.startswith("watch:Net: no forward pass was seen")
 
 
+# Said by torch of a Python version.
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python:RuntimeWarning")
 def test_a_compiled_module_works_and_what_is_inside_is_a_gap() -> None:
     """`torch.compile` makes one graph, as without the hooks; its inside is listed as not seen."""
     from torch._dynamo.utils import counters
