@@ -4,7 +4,7 @@ Each group runs in a process of its own, some bound to one processor, which make
 thread. Groups: `one` and `several` (arrays on one thread and on all), `values`, `calls`, `code`,
 `config`
 (beside other config libraries), `rivals` (the package ato 2.2.1),
-`why` (how often the planted cause is the first).
+`why` (how often the planted cause is the first), `search`, `tracking` (beside other trackers).
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ GROUPS = {
     "config": "configs",
     "rivals": "rivals",
     "search": "search",
+    "tracking": "tracking",
     "why": "why answers",
 }
-ONE_PROCESSOR = frozenset({"one", "values", "calls", "code", "config", "rivals", "search"})
+ONE_PROCESSOR = frozenset(
+    {"one", "values", "calls", "code", "config", "rivals", "search", "tracking"}
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -144,12 +144,12 @@ def install(pinned: str = PINNED, check: str = "import ato.scope, ato.adict") ->
     if uv:
         steps = [
             [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-            [uv, "pip", "install", "--quiet", "--python", str(interpreter), pinned],
+            [uv, "pip", "install", "--quiet", "--python", str(interpreter), *pinned.split()],
         ]
     else:
         steps = [
             [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(interpreter), "-m", "pip", "install", "--quiet", pinned],
+            [str(interpreter), "-m", "pip", "install", "--quiet", *pinned.split()],
         ]
     for step in steps:
         done = subprocess.run(step, check=False, capture_output=True, text=True)

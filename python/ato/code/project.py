@@ -208,12 +208,7 @@ def _pth_folders(folder: str) -> Iterator[str]:
 @functools.lru_cache(maxsize=8)
 def _provided(search: tuple[str, ...]) -> dict[str, list[str]]:
     """Top-level modules and their distributions; reading them all takes long, so it is cached."""
-    stamps = []
-    for entry in search:
-        try:
-            stamps.append((entry, Path(entry).stat().st_mtime_ns))
-        except OSError:
-            continue
+    stamps = [(entry, _distribution_stamps(entry)) for entry in search]
     key = hashlib.sha256(repr(("distributions", stamps)).encode()).hexdigest()
     found = cache.load(key)
     if found is None:
@@ -222,3 +217,19 @@ def _provided(search: tuple[str, ...]) -> dict[str, list[str]]:
         found = {top: sorted(set(d)) for top, d in metadata.packages_distributions().items()}
         cache.store(key, found)
     return found
+
+
+def _distribution_stamps(entry: str) -> list[tuple[str, int]]:
+    """The distributions that a folder holds, with when they were installed.
+
+    Not when the folder was changed: a run that writes its store beside the script changes that.
+    """
+    try:
+        with os.scandir(entry) as items:
+            return sorted(
+                (item.name, item.stat().st_mtime_ns)
+                for item in items
+                if item.name.endswith((".dist-info", ".egg-info"))
+            )
+    except OSError:
+        return []

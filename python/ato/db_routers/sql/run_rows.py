@@ -9,10 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Insert, insert, select
 
 from ato.db_routers.sql.code_rows import content_digest
-from ato.db_routers.sql.schema import Config, Environment, Experiment, Project
+from ato.db_routers.sql.schema import Base, Config, Environment, Experiment, Project
 from ato.db_routers.sql.text import as_text
 
 __all__ = ["project_id", "shared_id", "write_run"]
+
+# The tables and not their classes, which SQLAlchemy takes 20 ms to make ready: a run that opens is
+# not to wait for that.
+_PROJECTS = Base.metadata.tables[Project.__tablename__]
+_EXPERIMENTS = Base.metadata.tables[Experiment.__tablename__]
 
 
 def write_run(connection: Connection, description: Mapping[str, Any]) -> int:
@@ -22,27 +27,28 @@ def write_run(connection: Connection, description: Mapping[str, Any]) -> int:
     row["project_id"] = project_id(connection, description["project"])
     row["config_id"] = shared_id(connection, Config, description["config"])
     row["environment_id"] = shared_id(connection, Environment, description["environment"])
-    return _new_id(connection, insert(Experiment).values(**row))
+    return _new_id(connection, insert(_EXPERIMENTS).values(**row))
 
 
 def project_id(connection: Connection, name: str) -> int:
     """The id of a project, made if there is none of that name; in a write transaction."""
     name = as_text(name)
-    found = connection.scalar(select(Project.id).where(Project.name == name))
+    found = connection.scalar(select(_PROJECTS.c.id).where(_PROJECTS.c.name == name))
     if found is not None:
-        return found
-    new = insert(Project).values(name=name, created_at=datetime.now(UTC))
+        return int(found)
+    new = insert(_PROJECTS).values(name=name, created_at=datetime.now(UTC))
     return _new_id(connection, new)
 
 
 def shared_id(
-    connection: Connection, table: type[Config | Environment], content: Mapping[str, Any]
+    connection: Connection, kind: type[Config | Environment], content: Mapping[str, Any]
 ) -> int:
     """The id of the row with this content, written if it is new."""
+    table = Base.metadata.tables[kind.__tablename__]
     digest = content_digest(content)
-    found = connection.scalar(select(table.id).where(table.digest == digest))
+    found = connection.scalar(select(table.c.id).where(table.c.digest == digest))
     if found is not None:
-        return found
+        return int(found)
     new = insert(table).values(digest=digest, content=content)
     return _new_id(connection, new)
 
