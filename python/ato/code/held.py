@@ -12,7 +12,6 @@ from ato.code.modules import MISSING
 
 __all__ = [
     "MADE_BY_PYTHON",
-    "PLAIN_CONTAINERS",
     "SEARCHED",
     "Content",
     "attribute_value",
@@ -35,7 +34,6 @@ Content = tuple[Any, ...]
 # So many objects inside one value are searched for code; a training script's data may hold millions.
 SEARCHED = 5_000
 
-PLAIN_CONTAINERS = (dict, list, tuple, set, frozenset)
 MADE_BY_PYTHON = frozenset({"__module__", "__qualname__", "__doc__", "__firstlineno__"})
 
 

@@ -18,6 +18,7 @@ from types import (
 from typing import Any
 
 __all__ = [
+    "PLAIN_CONTAINERS",
     "ato_trace_id",
     "code_parts",
     "is_ato",
@@ -25,11 +26,13 @@ __all__ = [
     "is_plain",
     "items_of",
     "no_state",
+    "only_scalars",
     "wrapped_by_ato",
 ]
 
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 _MANY = 1_000
+PLAIN_CONTAINERS = (dict, list, tuple, set, frozenset)
 _CONTAINERS = (dict, list, tuple, set, frozenset, deque, MappingProxyType)
 
 
@@ -119,7 +122,7 @@ def items_of(value: Any) -> Iterator[tuple[str, Any]] | None:
     """What a container holds, with a label for each; `None` for anything else."""
     if not isinstance(value, _CONTAINERS):
         return None
-    if len(value) > _MANY and _only_scalars(value):
+    if len(value) > _MANY and only_scalars(value):
         # A table of a million numbers holds no code; one number stands for all.
         return iter([("[…]", 0)])
     if isinstance(value, (dict, MappingProxyType)):
@@ -129,7 +132,8 @@ def items_of(value: Any) -> Iterator[tuple[str, Any]] | None:
     )
 
 
-def _only_scalars(value: Any) -> bool:
+def only_scalars(value: Any) -> bool:
+    """Whether a container holds numbers, texts and the like and nothing else."""
     items = value.values() if isinstance(value, (dict, MappingProxyType)) else value
     return set(map(type, items)) <= _SCALARS
 

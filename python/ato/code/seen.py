@@ -11,7 +11,7 @@ from operator import is_
 from types import FunctionType
 from typing import Any
 
-from ato.code.kinds import is_plain, items_of
+from ato.code.kinds import PLAIN_CONTAINERS, is_plain, items_of, only_scalars
 from ato.code.model import CodeFingerprint
 from ato.code.project import Roots, project_roots
 
@@ -101,6 +101,9 @@ def _parts(value: Any, most: int) -> Iterator[object]:
         yield from vars(value).values()
         return
     yield type(value)
+    if type(value) in PLAIN_CONTAINERS and only_scalars(value):
+        yield bool(value)  # data, and there may be much of it
+        return
     items = items_of(value)
     own = [item for _, item in items] if items is not None else []
     attributes = getattr(value, "__dict__", None)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ato.code.digests import logic_digest
 from ato.code.graph import Key, Node, State
 from ato.code.held import (
-    PLAIN_CONTAINERS,
     SEARCHED,
     Content,
     bounded,
@@ -19,7 +18,7 @@ from ato.code.held import (
     is_data,
     is_state,
 )
-from ato.code.kinds import is_ato, is_plain, items_of, no_state
+from ato.code.kinds import PLAIN_CONTAINERS, is_ato, is_plain, items_of, no_state
 from ato.code.modules import MISSING, Module
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, insert, text
 
 from ato.db_routers.sql import journals
 from ato.db_routers.sql.code_rows import code_rows, content_digest, write_code
-from ato.db_routers.sql.drain import POINT_COLUMNS, key_ids, write_records
+from ato.db_routers.sql.drain import INPUT_COLUMNS, POINT_COLUMNS, key_ids, write_records
 from ato.db_routers.sql.engine import in_turn, write
 from ato.db_routers.sql.journals import Writer
 from ato.db_routers.sql.rows import FORM, PLACE_COLUMNS, VALUE_COLUMNS, call_rows, dump, forms_of
@@ -96,7 +96,7 @@ class LikeRuns:
             and self._coded is not None
             and self._coded[0] == run.coded
             and all(name in self._keys for name in run.names)
-            and all(kind == journals.CALL for kind, _ in run.rows)
+            and all(kind in _BY_DRIVER for kind, _ in run.rows)
         )
 
     def _insert(self, connection: Connection, run: WholeRun, also: Also | None) -> tuple[Any, ...]:
@@ -171,11 +171,14 @@ class LikeRuns:
         )
         run_id = int(raw.execute(_NEW_RUN, (*refers, *values)).lastrowid)
         raw.execute(_COPY_CODE, (run_id, self._coded[2]))
-        calls = [cells for _, cells in run.rows]
+        calls = [cells for kind, cells in run.rows if kind == journals.CALL]
         key = (run_id, run.writer.attempt, run.writer.rank, run.writer.process)
         places, inside = call_rows(key, calls, _form_ids(raw, forms_of(calls)))
         raw.executemany(_NEW_CALL, places)
         raw.executemany(_NEW_VALUE, inside)
+        inputs = [(*key[:3], *cells) for kind, cells in run.rows if kind == journals.INPUT]
+        if inputs:
+            raw.executemany(_NEW_INPUT, inputs)
         if run.points:
             ids = [self._keys[name] for name in run.names]
             points = [(*key, number, ids[name], *rest) for number, name, *rest in run.points]
@@ -224,6 +227,7 @@ def _insertion(table: str, columns: Iterable[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608
 
 
+_BY_DRIVER = (journals.CALL, journals.INPUT)
 _REFERS = ("project_id", "environment_id", "config_id")
 _COLUMNS = [c.name for c in Experiment.__table__.columns if c.name not in {"id", *_REFERS}]
 _DEFAULTS = {"attempt": 0}
@@ -232,6 +236,7 @@ _NEW_RUN = _insertion("experiments", [*_REFERS, *_COLUMNS])
 _NEW_FORM = _insertion("call_forms", ["key", *FORM])
 _NEW_CALL = _insertion("calls", PLACE_COLUMNS)
 _NEW_VALUE = _insertion("call_values", VALUE_COLUMNS)
+_NEW_INPUT = _insertion("inputs", INPUT_COLUMNS)
 _NEW_POINT = _insertion("metrics", POINT_COLUMNS)
 _CODE = ", ".join(c.name for c in Fingerprint.__table__.columns if c.name not in {"id", "run_id"})
 _COPY_CODE = (
