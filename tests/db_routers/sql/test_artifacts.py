@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import blake3
+import numpy as np
 import pytest
 
 from ato.db_routers.sql.artifacts import artifact_rows
@@ -78,3 +80,18 @@ def test_odd_file_names_are_written_out(tmp_path):
         pass
     (row,) = artifact_rows(os.fsdecode(path), None, None)
     assert row["path"].endswith("/odd\\udcff.bin")
+
+
+def test_metadata_may_hold_anything(tmp_path):
+    """Scalars of NumPy and torch are numbers; what JSON has no form for is a text."""
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"weights")
+    given = {
+        "loss": np.float32(0.5),
+        "epoch": np.array(3),
+        7: [Path("a")],
+        "size": (1, 2),
+        "x": None,
+    }
+    (row,) = artifact_rows(path, None, given)
+    assert row["metadata"] == {"loss": 0.5, "epoch": 3, "7": ["a"], "size": [1, 2], "x": None}

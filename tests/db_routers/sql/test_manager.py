@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,7 +17,7 @@ from ato import events
 from ato.adict import ADict
 from ato.db_routers.sql import drain as drain_module
 from ato.db_routers.sql import engine as engine_module
-from ato.db_routers.sql import journals
+from ato.db_routers.sql import journals, keeping
 from ato.db_routers.sql.manager import SQLFinder, SQLLogger
 from ato.exceptions import (
     ConfigTypeError,
@@ -137,6 +138,67 @@ def test_metrics_of_one_call_are_kept_together_or_not_at_all(logger, path):
     with pytest.raises(MetricTypeError, match="'acc'"):
         logger.log_metrics({"loss": 0.5, "acc": "high"}, 0)
     assert ask(path, "SELECT count(*) FROM metrics") == [(0,)]
+
+
+@pytest.mark.parametrize("wrong", [[("loss", 1.0)], None, 0.5])
+def test_metrics_are_a_mapping(logger, wrong):
+    """What is no mapping of names to numbers is refused by name."""
+    logger.run()
+    with pytest.raises(MetricTypeError, match="takes a mapping of names to numbers, not"):
+        logger.log_metrics(wrong, 0)
+
+
+def test_artifacts_are_logged_as_metrics_are(logger, tmp_path, finder):
+    """While another process writes, an artifact of the open run is logged at once; it comes in order."""
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    run_id = logger.run()
+    other = engine_module.open_store(finder._location)
+    held = other.connect().execution_options(ato_write=True)
+    with held, held.begin():
+        held.execute(text("SELECT 1"))
+        begin = time.monotonic()
+        for epoch in range(3):
+            logger.log_artifact(run_id, weights, metadata={"epoch": epoch})
+        logger.log_table("losses", {"loss": [0.5]})
+        assert time.monotonic() - begin < 5  # a locked store is waited for half a minute
+    other.dispose()
+    found = [(a.path, a.details, a.kept) for a in finder.find_run(run_id).artifacts]
+    logged = [(str(weights), {"epoch": e}, False) for e in range(3)]
+    assert found == [*logged, ("losses.csv", None, True)]
+
+
+def test_bytes_that_cannot_be_kept_cost_a_warning(path, tmp_path):
+    """Where nothing can be kept, an artifact is logged without its bytes; the strict get an error."""
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    for on_error in ("warn", "raise"):
+        logger = SQLLogger(config_for(path), on_error=on_error)
+        run_id = logger.run()
+        blocked = keeping.folder_of(logger.engine)
+        blocked.parent.mkdir(parents=True, exist_ok=True)
+        blocked.write_text("a file in the folder's place")
+        if on_error == "warn":
+            with pytest.warns(RuntimeWarning, match="can be kept in .* without its bytes"):
+                logger.log_artifact(run_id, weights, copy=True)
+            with pytest.warns(RuntimeWarning, match=r"can be kept in .* t\.csv is not logged"):
+                logger.log_table("t", {"loss": [0.5]})
+        else:
+            with pytest.raises(StoreError, match="can be kept in"):
+                logger.log_artifact(run_id, weights, copy=True)
+            with pytest.raises(StoreError, match="can be kept in"):
+                logger.log_table("t", {"loss": [0.5]})
+        blocked.unlink()
+        logger.finish()
+    kept = [(a.path, a.kept, a.digest is not None) for a in finder_for(path).find_run(1).artifacts]
+    assert kept == [(str(weights), False, True)]
+    logger.engine.dispose()
+
+
+def test_a_run_shows_itself_in_a_word(logger, finder):
+    """In a list of runs, each says its id, its name and its status."""
+    logger.run(name="base")
+    assert repr(finder.find_run(1)) == "<run 1 'base', running>"
 
 
 def test_a_metric_knows_the_call_it_was_logged_in(logger, finder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import io
+import json
 import os
 import time
 import warnings
@@ -62,7 +63,7 @@ def artifact_rows(
             "kept": keep is not None and not failures and found["digest"] is not None,
             "path": as_text(match),
             "data_type": data_type,
-            "metadata": dict(metadata or {}),
+            "metadata": _plain(metadata),
             "timestamp": time.time(),
         }
         for match in _matches(name)
@@ -107,9 +108,21 @@ def made_row(
         "kept": True,
         "path": as_text(name),
         "data_type": data_type,
-        "metadata": dict(metadata or {}),
+        "metadata": _plain(metadata),
         "timestamp": time.time(),
     }
+
+
+def _plain(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Metadata as JSON has it: scalars of NumPy and torch are numbers, anything else is a text."""
+    named = {as_text(str(key)): value for key, value in (metadata or {}).items()}
+    plain: dict[str, Any] = json.loads(json.dumps(named, default=_as_json, skipkeys=True))
+    return plain
+
+
+def _as_json(value: Any) -> Any:
+    plain = value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else None
+    return plain if isinstance(plain, (bool, int, float, str)) else as_text(str(value))
 
 
 def table_bytes(table: Any) -> bytes:

@@ -142,7 +142,9 @@ def runtime_fingerprints(run: Experiment) -> dict[str, str]:
 
 def artifacts(run: Experiment) -> list[Artifact]:
     """See `Experiment.artifacts`."""
-    query = select(Artifact).where(Artifact.run_id == run.id).order_by(Artifact.id)
+    # By time: those of the open run come through its journal, and others may be there before.
+    query = select(Artifact).where(Artifact.run_id == run.id)
+    query = query.order_by(Artifact.timestamp, Artifact.id)
     with Session(_engine(run), expire_on_commit=False) as session:
         return list(session.scalars(query))
 

@@ -43,7 +43,15 @@ from ato.db_routers.sql.run_rows import write_run
 from ato.db_routers.sql.schema import Attempt, Experiment, Input, Journal, MetricKey
 from ato.db_routers.sql.summaries import SUMMARISE, summaries
 
-__all__ = ["POINT_COLUMNS", "drain", "drained", "key_ids", "store_records", "write_records"]
+__all__ = [
+    "INPUT_COLUMNS",
+    "POINT_COLUMNS",
+    "drain",
+    "drained",
+    "key_ids",
+    "store_records",
+    "write_records",
+]
 
 # What is read and written at a time: 0.1 million values or some thousand calls, in about a second.
 # Other writers wait for so long at most.
@@ -55,6 +63,7 @@ _IDS_AT_ONCE = 500  # names in one query; SQLite allows 999 parameters in old bu
 _REFUSALS = (DataError, IntegrityError, InterfaceError, ProgrammingError)
 
 _KEYED = ("run_id", "attempt", "rank", "process", "sequence")
+INPUT_COLUMNS = (*_KEYED[:3], "path", "size", "mtime", "digest", "ident", "position")
 POINT_COLUMNS = (*_KEYED, "key_id", "value", "step", "timestamp", "ident", "position")
 _NEW_KEY = text("INSERT INTO metric_keys (key) VALUES (:key) ON CONFLICT (key) DO NOTHING")
 _NEW_JOURNAL = text(
@@ -332,7 +341,7 @@ def _write_rows(
     inputs = by_kind.pop(journals.INPUT, None)
     if inputs:
         key = {"run_id": writer.run_id, "attempt": writer.attempt, "rank": writer.rank}
-        names = ("path", "size", "mtime", "digest", "ident", "position")
+        names = INPUT_COLUMNS[len(key) :]
         rows_ = [{**key, **dict(zip(names, cells, strict=True))} for cells in inputs]
         connection.execute(insert(Input), rows_)
     for (content,) in by_kind.pop(journals.RUN, ()):

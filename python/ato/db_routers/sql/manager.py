@@ -267,7 +267,7 @@ class SQLLogger:
                 other of the store.
             path: what to log.
             data_type: a word for what it is (`model`, `plot`).
-            metadata: what JSON has a form for.
+            metadata: what else to remember of it; what JSON has no form for is kept as text.
             copy: keep the bytes.
 
         Raises:
@@ -297,7 +297,7 @@ class SQLLogger:
         Args:
             name: what it is called.
             table: a frame of pandas or polars, a mapping of columns or a list of mappings.
-            metadata: what JSON has a form for.
+            metadata: what else to remember of it; what JSON has no form for is kept as text.
 
         Raises:
             NoActiveRunError: no run is open.

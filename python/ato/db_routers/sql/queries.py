@@ -325,7 +325,7 @@ def compare(engine: Engine, run_ids: Sequence[int]) -> dict[str, Any]:
 
 def insert_artifacts(engine: Engine, run_id: int, rows: list[dict[str, Any]]) -> None:
     """Write the rows that `artifacts.artifact_rows` made."""
-    resolve_run(engine, run_id)
+    run_id = resolve_run(engine, run_id)
     try:
         write(engine, lambda connection: write_artifacts(connection, run_id, rows))
     except DBAPIError as error:

@@ -36,7 +36,7 @@ from ato.db_routers.sql.redaction import (
 )
 from ato.db_routers.sql.rows import call_cells
 from ato.db_routers.sql.text import as_text
-from ato.exceptions import StoreError
+from ato.exceptions import MetricTypeError, StoreError
 
 if TYPE_CHECKING:
     from ato.db_routers.sql.snapshot import ConfigSnapshot
@@ -283,6 +283,11 @@ class RunRecorder:
             if answer == _CLOSED:
                 self._renew()
             else:
+                if not isinstance(metrics, Mapping):
+                    raise MetricTypeError(
+                        "log_metrics takes a mapping of names to numbers, "
+                        f"not {metrics!r:.80} ({type(metrics).__name__})"
+                    )
                 metrics = {as_key(key): as_number(key, value) for key, value in metrics.items()}
                 if not metrics:
                     return

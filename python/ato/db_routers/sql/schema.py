@@ -213,6 +213,9 @@ class Experiment(Base):
     end_time: Mapped[datetime | None] = mapped_column(UtcTime)
     error: Mapped[str | None]
 
+    def __repr__(self) -> str:
+        return f"<run {self.id}{f' {self.name!r}' if self.name else ''}, {self.status}>"
+
     # What follows is read on first use; see `details`.
 
     @cached_property
