@@ -169,6 +169,45 @@ def test_a_killed_run_without_a_row_comes_in_as_crashed(tmp_path):
     logger.engine.dispose()
 
 
+def test_ranks_of_a_launch_are_one_run_there_too(tmp_path):
+    """Whichever rank's journal is met first, the rows of all ranks enter the run of rank 0."""
+    path = tmp_path / "later" / "runs.db"
+    for rank in ("1", "0"):
+        folder = tmp_path / rank
+        folder.mkdir()
+        code, output, errors = run_script(
+            folder,
+            """
+            import os, warnings
+            from ato.db_routers.sql.manager import SQLLogger
+            warnings.simplefilter("ignore")
+            logger = SQLLogger({"experiment": {"sql": {"db_path": os.environ["DB"]}}})
+            print(logger.run(name="launched"))
+            logger.log_metric("loss", int(os.environ["RANK"]), 0)
+            logger.finish()
+            """,
+            DB=str(path),
+            RANK=rank,
+            TORCHELASTIC_RUN_ID="job 7",
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT="29500",
+        )
+        assert (code, output, errors) == (0, "0\n", "")
+        if rank == "1":
+            path.parent.mkdir()
+            open_store(path, must_exist=False).dispose()
+            early = finder_for(path)
+            assert early.get_runs_in_project("default") == []
+            early.engine.dispose()
+            path.parent.rename(tmp_path / "away")
+    (tmp_path / "away").rename(path.parent)
+    finder = finder_for(path)
+    (run,) = finder.get_runs_in_project("default")
+    assert (run.name, run.status) == ("launched", "completed")
+    assert sorted((p.rank, p.value) for p in run.metrics) == [(0, 0.0), (1, 1.0)]
+    finder.engine.dispose()
+
+
 def test_one_to_resume_is_recorded_as_a_run_of_its_own(tmp_path):
     """Where the run to resume cannot be looked up, training goes on in a new one."""
     path = tmp_path / "absent" / "runs.db"
