@@ -12,7 +12,7 @@ import time
 import pytest
 from stores import ask, config_for
 
-from ato import HyperBand, Scope, SQLLogger
+from ato import HyperBand, Scope, SQLLogger, events
 from ato.db_routers.sql import brief
 from ato.db_routers.sql.brief import BriefRuns
 from ato.fingerprints import fingerprint_file
@@ -36,6 +36,7 @@ TABLES = (
     "code_units",
     "metric_keys",
 )
+OPENERS = list(events._openers)  # the tracers, which other tests of this folder silence
 RATE = 2.0
 READING = """
 from ato import HyperBand, SQLLogger, Scope
@@ -63,6 +64,7 @@ def search(tmp_path, monkeypatch):
     """Run a search of nine trials into a store; returns its best and the store's path."""
     monkeypatch.setattr("sys.argv", ["train.py"])
     monkeypatch.setenv("ATO_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(events, "_openers", OPENERS)
     loggers = []
 
     def run(name, train, **options):
@@ -170,6 +172,33 @@ def test_what_another_process_changes_is_looked_up_again(search):
     runs = {each.outcome.run_id for rung in best.rungs for each in rung}
     assert len(runs) == sum(map(len, best.rungs))
     assert ask(store, "PRAGMA foreign_key_check") == []
+
+
+def test_every_database_takes_brief_runs(path, monkeypatch):
+    """A file and a server have the same results, runs and metrics of a search."""
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    Scope.initialize_registry()
+    tracker = SQLLogger(config_for(path))
+    spaces = {"lr": {"param_type": "FLOAT", "param_range": (0.1, 1.0)}}
+
+    def failing(config, trial):
+        trial.report(0, 0.5)
+        if trial.number == 2:
+            raise ValueError("diverged")
+        return float("inf") if trial.number == 3 else config.lr
+
+    best = HyperBand(Scope(), spaces, max_budget=3, tracker=tracker, name="s").main(failing)()
+    trainings = sum(map(len, best.rungs))
+    results = ask(path, "SELECT trial, rung, status, run_id FROM search_trials")
+    runs = dict(ask(path, "SELECT id, name FROM experiments"))
+    assert len(results) == len(runs) == trainings
+    assert all(runs[run_id] == f"s-1/{trial}.{rung}" for trial, rung, _, run_id in results)
+    assert {status for trial, _, status, _ in results if trial == 2} == {"failed"}
+    [(error,)] = ask(path, "SELECT error FROM experiments WHERE name = 's-1/2.0'")
+    assert "diverged" in error
+    counts = ask(path, "SELECT count(*), sum(count) FROM metric_summaries")
+    assert counts == [(trainings, 2 * trainings - 1)]
+    tracker.engine.dispose()
 
 
 def test_a_run_that_lasts_is_opened(search, monkeypatch):
