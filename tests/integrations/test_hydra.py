@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ato.db_routers.sql.engine import open_store
 from ato.db_routers.sql.manager import SQLFinder
 
 TRAIN = """
@@ -91,6 +92,17 @@ def test_a_single_job_is_a_run_with_its_overrides_choices_and_folder(app):
     assert last_origin(run, "lr") == ("cli", "lr=0.3")
     assert last_origin(run, "model.width") == ("cli", "model=big")
     assert last_origin(run, "steps") == ("code", "Hydra config config")
+
+
+def test_a_job_whose_store_cannot_be_opened_has_its_overrides_later(app):
+    """The overrides are on the run, with its own tags, when it enters the store after all."""
+    (app / "experiments.db").write_bytes(b"these are weights, not rows" * 100)
+    python(app, "train.py", "lr=0.3")
+    (app / "experiments.db").unlink()
+    open_store("experiments.db", must_exist=False).dispose()
+    (run,) = SQLFinder("experiments.db").get_runs_in_project("default")
+    assert (run.status, run.tags) == ("completed", ["own", "lr=0.3"])
+    assert run.notes.startswith("mine\nHydra job train")
 
 
 def test_why_names_the_override_that_tells_two_jobs_of_a_sweep_apart(app):

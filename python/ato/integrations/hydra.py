@@ -70,11 +70,15 @@ def note_job(run: events.OpenRun) -> None:
     recorder = run.recorder
     if _job is None or not isinstance(recorder, RunRecorder):
         return
-    row = queries.find_run(recorder.engine, recorder.run_id)
-    if row is None:
-        raise StoreError(f"run {recorder.run_id} is not in its store")
-    notes = f"{row.notes}\n{_job.notes}" if row.notes else _job.notes
-    recorder.update(tags=[*(row.tags or []), *_job.overrides], notes=notes)
+    if recorder.unopened is not None:  # its row is still to come
+        tags, notes = (recorder.unopened["row"][name] for name in ("tags", "notes"))
+    else:
+        row = queries.find_run(recorder.engine, recorder.run_id)
+        if row is None:
+            raise StoreError(f"run {recorder.run_id} is not in its store")
+        tags, notes = row.tags or [], row.notes
+    notes = f"{notes}\n{_job.notes}" if notes else _job.notes
+    recorder.update(tags=[*tags, *_job.overrides], notes=notes)
 
 
 def _described(config: DictConfig) -> _Job:

@@ -84,6 +84,7 @@ class RunRecorder:
         self._config = config
         self.watch_files = watch_files
         self._strict = on_error == "raise"
+        self.unopened = unopened
         self._ready = unopened is None
         self._store = os.fspath(journals.folder_of(engine)).removesuffix(".journals")
         self._folder = (
