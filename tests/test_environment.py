@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 
 import pytest
 
@@ -117,6 +117,22 @@ def test_only_listed_variables_are_recorded(monkeypatch):
     found = capture()["variables"]
     assert kept.items() <= found.items()
     assert not left_out.keys() & found.keys()
+
+
+def test_variables_that_the_projects_code_names_are_recorded(monkeypatch, tmp_path):
+    """Those a loaded module of the project reads are kept, but for secrets, paths and who runs it."""
+    (tmp_path / "uses_variables.py").write_text(
+        "import os\n"
+        "A = os.environ.get('MY_SCALE')\nB = os.getenv(\"MY_LEVEL\", '1')\n"
+        "C = os.environ['MY_API_KEY']\nD = os.environ['MY_DATA_DIR']\nE = os.getenv('MY_HOST')\n"
+    )
+    names = ("MY_SCALE", "MY_LEVEL", "MY_API_KEY", "MY_DATA_DIR", "MY_HOST", "MY_OTHER")
+    for name in names:
+        monkeypatch.setenv(name, "2")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import_module("uses_variables")
+    found = capture()["variables"]
+    assert [name for name in names if name in found] == ["MY_SCALE", "MY_LEVEL"]
 
 
 def test_nothing_is_imported():

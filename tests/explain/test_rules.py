@@ -9,8 +9,8 @@ Where the rules of `docs/attribution.md` are shown:
 | code: cosmetic edits and renames | `test_planted_causes`, here |
 | reads: leaf keys, sections, deleted and retyped keys, several scopes | `test_config_causes`, `test_more_causes` |
 | randomness: seeds, unseeded generators, draws before the run | `test_planted_causes`, here |
-| environment: reached distributions, thread counts, variables | `test_verdicts` |
-| data: content, order of rows | `planted_torch`, `planted_shapes`, here |
+| environment: reached distributions, thread counts, variables | `test_verdicts`, here |
+| data: content, order of rows | `planted_torch`, `planted_shapes`, `test_data_causes`, here |
 | executed units: what did not run, what no static rule reaches | here |
 | alignment, missing calls, threads | `test_align`, `planted_shapes` |
 | incoming state first, the stretch | `test_planted_causes`, `planted_torch` |
@@ -22,8 +22,10 @@ Where the rules of `docs/attribution.md` are shown:
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from explained_pages import Page, page_of
 from projects import TrainingProject, aside, script_project
 
 BRANCHES = """
@@ -207,3 +209,53 @@ def test_the_run_that_separates_a_key_from_code(tmp_path: Path) -> None:
     assert (test.hold, test.change) == (("code train.scaled",), ("config lr",))
     assert test.run.startswith("run 2 with config lr as in run 1: ")
     assert test.run.endswith("train.py lr=0.5")
+
+
+def test_code_under_another_name_is_shown_beside_what_it_was(tmp_path: Path) -> None:
+    """The page and `ato diff` set a function that was renamed or moved beside its old text."""
+    project = branches(tmp_path)
+    text = (tmp_path / "train.py").read_text(encoding="utf-8")
+    (tmp_path / "train.py").write_text(re.sub(r"\bcommon\b", "usual", text), encoding="utf-8")
+    project.run()
+    answer, text = page_of(tmp_path / "experiments.db")
+    shown = " ".join(Page(text).sections["code"].split())
+    assert aside(answer, "train.usual").evidence == "cosmetic"
+    assert "train.usual" in shown
+    assert "return x * 2" in shown
+
+
+def test_a_variable_counts_where_code_names_it(tmp_path: Path) -> None:
+    """A variable that only later calls name is later, and one that no call's code names is ruled out."""
+    script = """
+import os
+
+from ato import SQLLogger
+from ato.trace import runtime_trace
+
+
+@runtime_trace
+def first(x):
+    return x * float(os.environ["SCALE"])
+
+
+@runtime_trace
+def second(x):
+    return x + float(os.environ["OFFSET"])
+
+
+def unused():
+    return os.getenv("LEVEL")
+
+
+logger = SQLLogger({"experiment": {"project_name": "variables"}})
+logger.run()
+logger.log_metric("y", second(first(1.0)), 0)
+logger.finish()
+"""
+    project = script_project(tmp_path, script)
+    project.run(SCALE="1", OFFSET="1", LEVEL="1")
+    project.run(SCALE="2", OFFSET="2", LEVEL="2")
+    answer = project.why()
+    assert causes(project) == [("environment", "SCALE", "proven")], str(answer)
+    assert aside(answer, "OFFSET").evidence == "later"
+    assert aside(answer, "LEVEL").evidence == "ruled_out"

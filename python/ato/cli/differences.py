@@ -14,7 +14,7 @@ from ato.cli.output import console, one_line
 from ato.cli.tables import json_number, number
 from ato.db_routers.sql import queries
 from ato.db_routers.sql.reading import RunRecords, load_run, present
-from ato.explain.changes import find_changes
+from ato.explain.changes import Changes, find_changes
 from ato.explain.explanation import Change
 from ato.explain.load import Run, to_run
 
@@ -41,7 +41,7 @@ def differences(engine: Engine, id_a: int, id_b: int) -> dict[str, Any]:
         "run": list(_mappings(_about(records_a), _about(records_b))),
         "metrics": list(_metrics(records_a, records_b)),
         "config": [_config_row(change, records_a, records_b) for change in changes.config.values()],
-        "code": [*map(_row, code), *_only_in_one(a, b)],
+        "code": [*map(_row, code), *_only_in_one(a, b, changes)],
         "environment": [_row(change) for change in environment],
         "data": [_row(change) for change in changes.data.values()],
         "randomness": [_row(change) for change in changes.random.values()],
@@ -132,10 +132,11 @@ def _row(change: Change) -> dict[str, Any]:
     return row
 
 
-def _only_in_one(a: Run, b: Run) -> Iterable[dict[str, Any]]:
-    """Code that only one run reaches."""
+def _only_in_one(a: Run, b: Run, changes: Changes) -> Iterable[dict[str, Any]]:
+    """Code that only one run reaches, under any name."""
+    known = {*changes.moved, *changes.moved.values()}
     for kind, run, other in (("removed", a, b), ("added", b, a)):
-        for key in sorted(run.graph.units.keys() - other.graph.units.keys()):
+        for key in sorted(run.graph.units.keys() - other.graph.units.keys() - known):
             unit = run.graph.units[key][0]
             place = f"{unit.file}:{unit.line}"
             yield {

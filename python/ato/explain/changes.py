@@ -38,7 +38,7 @@ class Changes:
     factor and subject, is the origin of; it is told as those. `undigested` are files of which it is
     not known whether they changed. A change of data of kind `opened` is a file that one run read, of
     kind `listing` a folder of which names, sizes and mtimes are known, and no content. `moved` gives
-    the first run's key of code that stands in another module now. `supposed` are keys of which
+    the first run's key of code that has another name now, or stands in another module. `supposed` are keys of which
     `derived` is a supposition, `named` the variables among `machine` that matter to nothing but code
     that names them.
     """
@@ -239,8 +239,9 @@ def _common_parents(left: dict[str, Any] | None, right: dict[str, Any] | None) -
 
 def _compare_code(a: Run, b: Run, changes: Changes) -> None:
     derived: list[Key] = []
-    changes.moved = moved = _moved(a, b)
+    moved = _moved(a, b)
     renamed = {key: old for key, old in _renamed(a, b).items() if key not in moved}
+    changes.moved = moved | {key: (old.module, old.name) for key, old in renamed.items()}
     names = {old.name: name for (_module, name), old in renamed.items()}
     for key, before in moved.items():
         _compare_moved(a.graph.units[before], b.graph.units[key], key, changes)

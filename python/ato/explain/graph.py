@@ -58,7 +58,9 @@ class Root:
 def has_literal(root: Root, text: str) -> bool:
     """Whether code that a root reaches has a text as a literal."""
     quoted = (f'"{text}"', f"'{text}'")
-    return any(form in unit.text for unit in root.units.values() for form in quoted)
+    # The text of a script's body holds its functions as well.
+    texts = (u.normalised if u.kind == "module" else u.text for u in root.units.values())
+    return any(form in each for each in texts for form in quoted)
 
 
 @dataclass

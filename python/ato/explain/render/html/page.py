@@ -202,7 +202,8 @@ def _code_blocks(answer: Explanation, comparison: Comparison) -> list[_CodeBlock
     blocks = []
     for judged in _judged(answer, (*changes.code.values(), *changes.cosmetic.values())):
         key = units[judged.change.subject]
-        left, right = _sides(comparison.a.graph.units[key], comparison.b.graph.units[key])
+        before = comparison.a.graph.units[changes.moved.get(key, key)]
+        left, right = _sides(before, comparison.b.graph.units[key])
         if left.kind == "value" and left.text == right.text:
             rows = side_by_side(f"{left.name} = {left.value}", f"{right.name} = {right.value}")
         else:
