@@ -45,11 +45,11 @@ class Seen:
             self._things[id(value)] = value, parts
             self._left -= len(parts) + 1
 
-    def is_current(self) -> bool:
-        """Whether a walk would meet the same again."""
+    def is_current(self, roots: Roots | None = None) -> bool:
+        """Whether a walk would meet the same again; `roots` are those of now, if they are known."""
         return (
             self._left > 0
-            and (self.roots is None or self.roots == project_roots())
+            and (self.roots is None or self.roots == (roots or project_roots()))
             and all(
                 namespace.get(name, _ABSENT) is value
                 for namespace, name, value in self._names.values()
@@ -66,17 +66,17 @@ class KeptCode:
         self._seen: Seen | None = None
         self._code: CodeFingerprint | None = None
 
-    def get(self) -> CodeFingerprint | None:
-        """The code as it is now."""
-        if not self.is_current():
+    def get(self, roots: Roots | None = None) -> CodeFingerprint | None:
+        """The code as it is now; `roots` are the project's folders, if the caller has just asked."""
+        if not self.is_current(roots):
             self.forget()
             seen = Seen()
             self._code, self._seen = self._find(seen), seen
         return self._code
 
-    def is_current(self) -> bool:
+    def is_current(self, roots: Roots | None = None) -> bool:
         """Whether what was found is the code as it is now."""
-        return self._seen is not None and self._seen.is_current()
+        return self._seen is not None and self._seen.is_current(roots)
 
     def forget(self) -> None:
         """Let go of what was found, and of all that was looked at for it."""

@@ -10,6 +10,7 @@ code room, which lies above this one.
 from __future__ import annotations
 
 import enum
+import functools
 import sys
 import threading
 import types
@@ -387,7 +388,12 @@ def main_name() -> str:
     if spec is not None:
         return str(spec.name)
     file = getattr(main, "__file__", None)
-    return Path(file).stem if file else "__main__"
+    return _stem(file) if file else "__main__"
+
+
+@functools.cache
+def _stem(file: str) -> str:
+    return Path(file).stem
 
 
 def is_array(obj: Any) -> bool:

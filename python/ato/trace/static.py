@@ -22,6 +22,7 @@ from ato.code import (
     fingerprint_code,
     is_project_object,
     module_body,
+    project_roots,
 )
 
 __all__ = [
@@ -57,17 +58,18 @@ class Registration:
         self._looks = 0
         self._kept = KeptCode(partial(_code_of, fn, roots))
 
-    def join(self, run: events.OpenRun) -> None:
+    def join(self, run: events.OpenRun, roots: tuple[str, ...] | None = None) -> None:
         """Make the code, as it is now, part of a run; once a run.
 
         Of several functions under one trace id, a run knows the one that was registered last when
-        it opens, and each other one from its first recorded call.
+        it opens, and each other one from its first recorded call. `roots` are the project's folders,
+        if the caller has just asked.
         """
         if self._run is run:
             return
         self._run, self.code = run, None
         try:
-            self.code = _look_up(self._kept)
+            self.code = _look_up(self._kept, roots)
         except Exception as error:  # noqa: BLE001 (a tracer never stops the script)
             events.report_failure(self.trace_id, error)
             return
@@ -164,15 +166,16 @@ def default_trace_id(fn: Callable[..., Any]) -> str:
 
 def run_opened(run: events.OpenRun) -> None:
     """Give a run that opens the code of everything registered, and of the entry script's body."""
+    roots = project_roots()
     for identity, (_, kept, _) in list(_passed.items()):
         # A module's constants may have changed since the last run.
-        if not (_many.depth and kept.is_current()):
+        if not (_many.depth and kept.is_current(roots)):
             _passed.pop(identity, None)
     for registration in list(_registrations.values()):
-        registration.join(run)
+        registration.join(run, roots)
     main = sys.modules.get("__main__")
     if isinstance(main, ModuleType):
-        _emit_main(run, main)
+        _emit_main(run, main, roots)
 
 
 def warm_up() -> None:
@@ -255,17 +258,17 @@ def many_runs() -> Iterator[None]:
                 registration.forget()
 
 
-def _look_up(kept: KeptCode) -> CodeFingerprint | None:
+def _look_up(kept: KeptCode, roots: tuple[str, ...] | None = None) -> CodeFingerprint | None:
     try:
-        return kept.get()
+        return kept.get(roots)
     finally:
         if not _many.depth:
             kept.forget()
 
 
-def _emit_main(run: events.OpenRun, main: ModuleType) -> None:
+def _emit_main(run: events.OpenRun, main: ModuleType, roots: tuple[str, ...]) -> None:
     if _many.main is None or _many.main[0] is not main:
         _many.main = main, KeptCode(lambda seen: module_body(main, seen=seen))
-    code = _look_up(_many.main[1])
+    code = _look_up(_many.main[1], roots)
     if code is not None:
         run.recorder.on_code(events.CodeRecord("main", "main", code))
