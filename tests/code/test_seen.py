@@ -37,7 +37,24 @@ def closed(factor):
 bound = closed(3)
 
 
+class Times:
+    def __init__(self, fn, factor):
+        self.__wrapped__ = fn
+        self.factor = factor
+
+    def __call__(self, x):
+        return self.factor * self.__wrapped__(x)
+
+
+def half(x):
+    return x / 2
+
+
+halved = Times(half, 1)
+
+
 def train(x):
+    x = halved(x)
     HISTORY.append(x)
     for step in STEPS.values():
         x = step(x) if step else x
@@ -87,6 +104,7 @@ CHANGES = {
     "a default": lambda module: setattr(module.scale, "__defaults__", (3,)),
     "a class attribute": lambda module: setattr(module.Net, "width", 9),
     "a method": lambda module: setattr(module.Net, "forward", lambda self, x: x),
+    "an argument of a decorator": lambda module: setattr(module.halved, "factor", 2),
     "a closure": lambda module: setattr(module.bound.__closure__[0], "cell_contents", 4),
     "an entry that is a function": lambda module: module.STEPS.update(second=module.closed(1)),
 }

@@ -107,7 +107,9 @@ def _parts(value: Any, most: int) -> Iterator[object]:
     items = items_of(value)
     own = [item for _, item in items] if items is not None else []
     attributes = getattr(value, "__dict__", None)
-    if isinstance(attributes, dict):
+    if isinstance(attributes, dict) and "__wrapped__" in attributes:
+        yield from attributes.values()  # a decorator that is an instance: they are its arguments
+    elif isinstance(attributes, dict):
         own += attributes.values()
     plain = False
     for item in own:

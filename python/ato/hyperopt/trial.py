@@ -131,6 +131,9 @@ class Trial:
     def report(self, step: int, metric: Any) -> None:
         """Log a value on the way, as `metric` of the trial's run.
 
+        It outlives the process once the run is in the store: at once where that takes longer than
+        a moment; a shorter one is written with its result, and trained again if it never came to it.
+
         Raises:
             MetricTypeError: the metric is no real number, the step no integer.
         """
