@@ -154,11 +154,11 @@ def _opened_store(engine: Any, where: str) -> Iterator[Check]:
 
 def _journals(engine: Any) -> Iterator[Check]:
     from ato._core import journal_is_held
-    from ato.db_routers.sql.journals import folder_of, journals_of
+    from ato.db_routers.sql.journals import folders_of, journals_of
 
-    folder = folder_of(engine)
+    folders = folders_of(engine)
     held = left = waiting = 0
-    for path in journals_of(folder):
+    for path in (path for folder in folders for path in journals_of(folder)):
         try:
             size = path.stat().st_size
             if journal_is_held(os.fspath(path)):
@@ -176,7 +176,8 @@ def _journals(engine: Any) -> Iterator[Check]:
     if left:
         texts.append(f"{left} left by processes that are gone ({waiting:,} bytes)")
         advice = "their records enter the store when somebody reads the runs: ato runs"
-    yield Check("journals", f"{', '.join(texts)} in {folder}", "note" if left else "well", advice)
+    where = " and ".join(str(folder) for folder in folders if folder.is_dir())
+    yield Check("journals", f"{', '.join(texts)} in {where}", "note" if left else "well", advice)
 
 
 def _cache() -> Iterator[Check]:
