@@ -231,6 +231,7 @@ def test_a_run_that_lasts_is_opened(search, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_worker_that_is_forked_logs_to_its_run(search):
     """Before a fork the run gets its row, so that what a child reports is found there."""
 
