@@ -259,3 +259,42 @@ logger.finish()
     assert causes(project) == [("environment", "SCALE", "proven")], str(answer)
     assert aside(answer, "OFFSET").evidence == "later"
     assert aside(answer, "LEVEL").evidence == "ruled_out"
+
+
+def test_a_thread_count_follows_from_its_variable(tmp_path: Path) -> None:
+    """The variable and what torch makes of it are one cause; so is a flag that only torch knows."""
+    script = """
+import os
+
+import torch
+
+from ato import SQLLogger
+from ato.trace import runtime_trace
+
+torch.use_deterministic_algorithms(bool(int(os.environ["MY_FLAG"])))
+
+
+@runtime_trace
+def threads(x):
+    return x + torch.get_num_threads()
+
+
+@runtime_trace
+def flagged(x):
+    return x + torch.are_deterministic_algorithms_enabled()
+
+
+logger = SQLLogger({"experiment": {"project_name": "threads"}})
+logger.run()
+logger.log_metric("y", threads(1) + flagged(1), 0)
+logger.finish()
+"""
+    project = script_project(tmp_path, script)
+    project.run(OMP_NUM_THREADS="1", MY_FLAG="0")
+    project.run(OMP_NUM_THREADS="2", MY_FLAG="0")
+    project.run(OMP_NUM_THREADS="2", MY_FLAG="1")
+    assert causes(project) == [("environment", "OMP_NUM_THREADS", "proven")], str(project.why())
+    follows = aside(project.why(), "torch.num_threads")
+    assert follows.reason == "follows from OMP_NUM_THREADS"
+    flag = ("environment", "torch.use_deterministic_algorithms", "proven")
+    assert causes(project, 2, 3) == [flag], str(project.why(2, 3))

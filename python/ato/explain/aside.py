@@ -50,7 +50,10 @@ def also_changed(comparison: Comparison, causes: set[tuple[str, str]]) -> Iterat
         if ("environment", name) not in causes:
             yield _judged(comparison, change, actors.importing(name), "reached by no traced call")
     for name, change in changes.machine.items():
-        if ("environment", name) not in causes:
+        if name in changes.setters:
+            reason = f"follows from {changes.setters[name].subject}"
+            yield Finding(change, "ruled_out", reason=reason)
+        elif ("environment", name) not in causes:
             acting = actors.naming(name) if name in changes.named else [False]
             yield _judged(comparison, change, acting, "named by no code that a call reaches")
     for change in changes.cosmetic.values():

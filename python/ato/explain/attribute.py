@@ -298,7 +298,7 @@ class _Search:
             elif name in self.changes.undigested:
                 self.causes.weak = True
         for change in self._differing_environment(*(side.roots() for side in sides)):
-            self.causes.add(change, chain)
+            self.causes.add(self.changes.setters.get(change.subject, change), chain)
 
     def _add_told(self, change: Change, via: list[str]) -> None:
         """Add a change of code or data, told as the config keys that it is the origin of."""

@@ -40,7 +40,7 @@ class Changes:
     kind `listing` a folder of which names, sizes and mtimes are known, and no content. `moved` gives
     the first run's key of code that has another name now, or stands in another module. `supposed` are keys of which
     `derived` is a supposition, `named` the variables among `machine` that matter to nothing but code
-    that names them.
+    that names them, `setters` the changed variables that thread counts among them follow from.
     """
 
     config: dict[str, Change] = field(default_factory=dict)
@@ -52,6 +52,7 @@ class Changes:
     distributions: dict[str, Change] = field(default_factory=dict)
     machine: dict[str, Change] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
+    setters: dict[str, Change] = field(default_factory=dict)
     data: dict[str, Change] = field(default_factory=dict)
     undigested: list[str] = field(default_factory=list)
     random: dict[str, Change] = field(default_factory=dict)
@@ -449,6 +450,18 @@ def _compare_environment(a: dict[str, Any], b: dict[str, Any], changes: Changes)
             changes.machine[subject] = Change("environment", subject, kind, left, right)
             if group == "variables" and not is_listened_to(name):
                 changes.named.add(subject)
+    _find_setters(changes)
+
+
+def _find_setters(changes: Changes) -> None:
+    """Thread counts that differ as a variable does: libraries take them from it."""
+    variables = [c for name, c in changes.machine.items() if name.endswith("_NUM_THREADS")]
+    for name, change in changes.machine.items():
+        if name.endswith("num_threads"):
+            found = (v for v in variables if change.b == v.b or (v.b is None and change.a == v.a))
+            setter = next(found, None)
+            if setter is not None:
+                changes.setters[name] = setter
 
 
 def _flat(group: dict[str, Any] | None, prefix: str = "") -> dict[str, str]:

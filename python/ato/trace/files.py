@@ -383,6 +383,8 @@ def _data_file(path: Any, *, in_script: bool = False) -> _File | None:
 
 
 def _full(path: str) -> str:
+    if path[:1] == "/" and os.sep == "/" and "/." not in path and "//" not in path:
+        return path
     if not os.path.isabs(path):  # noqa: PTH117 (all of this stands in the caller's `open`)
         cwd = _state.cwd
         if cwd is None:
