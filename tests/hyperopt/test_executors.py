@@ -202,7 +202,7 @@ def test_ctrl_c_stops_the_processes(tmp_path):
     @hyperband.main
     def train(config, trial):
         if trial.number > 3:
-            print("waiting", os.getpid(), flush=True)
+            os.write(1, f"waiting {os.getpid()}\\n".encode())
             time.sleep(60)
         return config.lr
 
