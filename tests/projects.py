@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import ato
@@ -64,6 +65,8 @@ class TrainingProject:
         text = path.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
         path.write_text(text.replace(old, new), encoding="utf-8")
+        # Python takes kept bytecode for that of a file of the same size and second.
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
     def copy(self, folder: Path) -> TrainingProject:
         """Copy the project with the runs it has recorded so far."""
