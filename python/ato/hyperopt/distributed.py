@@ -25,9 +25,10 @@ from ato.exceptions import ExecutorError, SearchOptionError
 from ato.hyperopt.base import Mode, check_command_line
 from ato.hyperopt.executors import Done, Engine, Portable
 from ato.hyperopt.hyperband import HyperBand
+from ato.hyperopt.ledger import StoredLedger
 from ato.hyperopt.ranks import Channel, DistributedMixIn
 from ato.hyperopt.result import Best, noted_config
-from ato.hyperopt.search import Ledger
+from ato.hyperopt.search import Ledger, Nothing
 from ato.hyperopt.spaces import parse_spaces
 from ato.hyperopt.trial import Job, Outcome, Result, Work, traceback_of
 from ato.scope import Scope
@@ -141,7 +142,8 @@ class DistributedHyperBand(DistributedMixIn, HyperBand):
             return super()._engine(work, portable)
         work.alone = True
         begin = {"folder": work.folder, "name": work.name, "keep_previous": work.keep_previous}
-        channel.put("begin", begin)
+        ledger = self._ledger
+        channel.put("begin", (begin, ledger.place if isinstance(ledger, StoredLedger) else None))
         if self.mode_parallel == "data":
             return _Together(channel, work, self._ledger.add)
         return _SharedOut(channel, work, eager=self.scheduler == "asha")
@@ -160,7 +162,7 @@ class DistributedHyperBand(DistributedMixIn, HyperBand):
             args = tuple(given for given in args if given is not base)
             kwargs = {key: given for key, given in kwargs.items() if given is not base}
             if channel.first_of(["begin", "end"]) == "begin":
-                settings = channel.get("begin")
+                settings, place = channel.get("begin")
                 together = self.mode_parallel == "data"
                 work = Work(
                     self.scope,
@@ -172,7 +174,10 @@ class DistributedHyperBand(DistributedMixIn, HyperBand):
                 )
                 work.alone, work.adopts = True, together
                 try:
-                    (_train_along if together else _train_own)(channel, work, base)
+                    if together:
+                        _train_along(channel, work, base)
+                    else:
+                        _train_own(channel, work, base, self._ledger_at(place))
                 except KeyboardInterrupt:
                     # Rank 0 has been interrupted too, and is about to say what is known.
                     if channel.first_of(["end"], _GRACE) is None:
@@ -186,6 +191,12 @@ class DistributedHyperBand(DistributedMixIn, HyperBand):
             raise end
         found: Best = end
         return found
+
+    def _ledger_at(self, place: tuple[int, int] | None) -> Ledger:
+        """The ledger of rank 0's search, for the results of this rank."""
+        if place is None or self.tracker is None:
+            return Nothing()
+        return StoredLedger(self.tracker, place[0], [], place[1])
 
 
 # -------------------------------------------------------------------- all ranks, one trial
@@ -396,8 +407,12 @@ class _SharedOut:
         return job, outcome
 
 
-def _train_own(channel: Channel, work: Work, base: ADict) -> None:
-    """Draw jobs and train them until rank 0 ends the search."""
+def _train_own(channel: Channel, work: Work, base: ADict, ledger: Ledger) -> None:
+    """Draw jobs and train them until rank 0 ends the search.
+
+    Results are kept here: rank 0, which takes them in only when its own training is over, may be
+    killed until then. It keeps them once more, which changes nothing.
+    """
     while True:
         number = channel.next_number("drawn")
         if channel.first_of([f"job/{number}", "end"]) == "end":
@@ -406,6 +421,8 @@ def _train_own(channel: Channel, work: Work, base: ADict) -> None:
         if job is None:
             continue
         outcome = _interruptible(work, job, noted_config(base, job))
+        if outcome.status in ("completed", "failed"):
+            ledger.add(Result(job, outcome))
         channel.put(f"result/{channel.next_number('results')}", (number, outcome))
 
 

@@ -24,11 +24,22 @@ _MOST_NAMED = 4
 class StoredLedger:
     """The results of one search in the store; each is written in a transaction of its own."""
 
-    def __init__(self, tracker: SQLLogger, search_id: int, records: Sequence[TrialRecord]) -> None:
+    def __init__(
+        self,
+        tracker: SQLLogger,
+        search_id: int,
+        records: Sequence[TrialRecord],
+        position: int | None = None,
+    ) -> None:
         self.search_id = search_id
         self._tracker = tracker
         self._records = {(record.trial, record.rung): record for record in records}
-        self._position = len(records)
+        self._position = len(records) if position is None else position
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The search, and how many results it has: where another rank's next one belongs."""
+        return self.search_id, self._position
 
     def known(self) -> Sequence[tuple[int, int]]:
         """Trial and rung of each stored result, in the order in which they came."""
