@@ -39,6 +39,7 @@ __all__ = [
 
 OriginKind = Literal["view", "cli", "lazy", "file", "code", "default"]
 
+_SEARCH = "search trial "
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 (as in co_filename)
 _ADDRESS = re.compile(r" (?:object )?at 0x[0-9A-Fa-f]+")
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -101,6 +102,16 @@ class Origin:
             case _:
                 name = self.text
         return f"{name}, {place}" if place else name
+
+    @classmethod
+    def search(cls, trial: object) -> Origin:
+        """That of a value which a search chose for a trial."""
+        return cls("code", f"{_SEARCH}{trial}")
+
+    @property
+    def is_search(self) -> bool:
+        """Whether a search chose the value, so that no command line can set it."""
+        return self.kind == "code" and self.text.startswith(_SEARCH)
 
     def to_json(self) -> dict[str, Any]:
         """Return the origin as a JSON object."""

@@ -322,3 +322,19 @@ def test_a_run_on_another_machine_is_shown_with_when_it_was_last_seen(tmp_path: 
 def test_times_that_are_past_are_told_in_one_unit(seconds: int, text: str) -> None:
     """How long ago something was is a number and the largest unit that fits."""
     assert tables._ago(datetime.now(UTC) - timedelta(seconds=seconds)) == f"{text} ago"
+
+
+def test_show_lists_the_files_that_a_run_made(tmp_path: Path) -> None:
+    """`ato show` names each artifact with its kind, size and digest; a reference has neither."""
+    (tmp_path / "weights.txt").write_text("0.5")
+    with logger_for(tmp_path / "experiments.db") as logger:
+        run_id = logger.run()
+        logger.log_artifact(run_id, tmp_path / "weights.txt")
+        with pytest.warns(RuntimeWarning, match="reference"):
+            logger.log_artifact(run_id, "s3://bucket/model.pt")
+    logger.engine.dispose()
+    shown = ato("show", "1", folder=tmp_path, COLUMNS="200").stdout
+    assert re.search(r"made .*weights\.txt \(file, 3 bytes\)  BLAKE3 [0-9a-f]{16}", shown)
+    assert "made s3://bucket/model.pt (reference)" in shown
+    made = json.loads(ato("show", "1", "--json", folder=tmp_path).stdout)["artifacts"]
+    assert [artifact["kind"] for artifact in made] == ["file", "reference"]

@@ -329,6 +329,7 @@ def test_two_trials_are_explained(tmp_path):
     (cause,) = answer.causes
     assert (cause.change.subject, cause.evidence) == ("lr", "proven")
     assert "search trial 0" in str(answer)
+    assert all("train.py" not in test.run for test in answer.tests)
     assert "search trial 1" in str(answer)
     (aside,) = [f for f in answer.also_changed if f.change.subject == "unused"]
     assert aside.evidence == "ruled_out"

@@ -97,16 +97,19 @@ def runs(
 @db_option
 @plain_errors
 def show(run: str, as_json: bool, db: str | None) -> None:
-    """Show one run: its config with who set each value, metrics, code and calls."""
+    """Show one run: its config with who set each value, metrics, code, calls and files."""
     from ato.cli.tables import print_run, run_details  # SQLAlchemy loads
+    from ato.db_routers.sql.queries import find_run
     from ato.db_routers.sql.reading import load_run, resolve_run
 
     with opened(db) as engine:
         records = load_run(engine, resolve_run(engine, run))
+        found = find_run(engine, records.id)
+        artifacts = [] if found is None else found.artifacts
         if as_json:
-            print_json(run_details(records))
+            print_json(run_details(records, artifacts))
         else:
-            print_run(records)
+            print_run(records, artifacts)
 
 
 @click.command()

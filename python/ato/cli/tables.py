@@ -22,7 +22,7 @@ from ato.db_routers.sql.reading import (
     present,
     writes,
 )
-from ato.db_routers.sql.schema import Experiment, MetricKey, MetricSummary
+from ato.db_routers.sql.schema import Artifact, Experiment, MetricKey, MetricSummary
 from ato.provenance import printable
 
 __all__ = [
@@ -123,7 +123,7 @@ def run_table(rows: list[dict[str, Any]], *, several_projects: bool) -> None:
     console().print(table if rows else "no runs")
 
 
-def run_details(records: RunRecords) -> dict[str, Any]:
+def run_details(records: RunRecords, artifacts: Sequence[Artifact]) -> dict[str, Any]:
     """Everything that `show` knows of a run, as plain data."""
     series: dict[str, list[Any]] = {}
     for point in records.metrics:
@@ -159,10 +159,14 @@ def run_details(records: RunRecords) -> dict[str, Any]:
         ],
         "calls": traced,
         "inputs": [{"path": file.path, "digest": file.digest} for file in records.inputs],
+        "artifacts": [
+            {"path": made.path, "kind": made.kind, "size": made.size, "digest": made.digest}
+            for made in artifacts
+        ],
     }
 
 
-def print_run(records: RunRecords) -> None:
+def print_run(records: RunRecords, artifacts: Sequence[Artifact]) -> None:
     """Print one run."""
     out = console()
     title = f"run {records.id}" + (f" ({one_line(records.name)})" if records.name else "")
@@ -186,7 +190,7 @@ def print_run(records: RunRecords) -> None:
             out.print(f"{label:<8}{one_line(text)}", soft_wrap=True)
     if records.error:
         out.print(printable(records.error.strip()), style="red", soft_wrap=True)
-    details = run_details(records)
+    details = run_details(records, artifacts)
     tables = (
         _config_table(records),
         _metric_table(details["metrics"]),
@@ -201,6 +205,12 @@ def print_run(records: RunRecords) -> None:
     for file in records.inputs:
         digest = (file.digest or "unknown")[:16]
         out.print(f"read {one_line(file.path)}  BLAKE3 {digest}", soft_wrap=True)
+    if artifacts:
+        out.print()
+    for made in artifacts:
+        size = "" if made.size is None else f", {made.size:,} bytes"
+        digest = "" if made.digest is None else f"  BLAKE3 {made.digest[:16]}"
+        out.print(f"made {one_line(made.path)} ({made.kind}{size}){digest}", soft_wrap=True)
 
 
 def _seen(moment: datetime | None) -> list[str]:

@@ -85,7 +85,7 @@ class _Rerun:
     def _token(self, key: str) -> list[str] | None:
         """What sets a key to the other run's value on the command line."""
         entry = self.other.config.get(key)
-        if entry is None:
+        if entry is None or any(write.origin.is_search for write in writes(entry)):
             return None
         flag = _flag(self.base.command, key) or _flag(self.other.command, key)
         texts = [write.origin.text for write in writes(entry)]

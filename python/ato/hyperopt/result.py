@@ -22,7 +22,7 @@ __all__ = ["Best", "noted_config", "ranked"]
 
 def noted_config(base: ADict, job: Job) -> ADict:
     """The config of a training: the common one, the searched values, and what the search notes."""
-    config = trial_config(base, job.values, Origin("code", f"search trial {job.trial}"))
+    config = trial_config(base, job.values, Origin.search(job.trial))
     config["__trial__"] = job.trial
     config["__num_halved__"] = job.rung
     if job.budget is not None:

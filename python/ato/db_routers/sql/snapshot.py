@@ -193,7 +193,7 @@ def _acting_notes(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     notes = state_of(config).notes if isinstance(config, ADict) else None
     if not notes:
         return {}
-    origin = Origin("code", f"search trial {notes.get('__trial__', '')}".strip())
+    origin = Origin.search(notes.get("__trial__", ""))
     return {
         key: _entry(
             _Leaf(key, value, [Write(value_text(value), type(value).__name__, origin)]),
