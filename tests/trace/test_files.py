@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from stores import ask
 
 import ato
 from ato import events, fingerprint_file
@@ -466,3 +469,18 @@ def test_the_stores_own_files_are_no_data(folder: Path) -> None:
     with logger.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT DISTINCT path FROM inputs").fetchall()
     assert rows == [("data.csv",)]
+
+
+def test_the_body_of_the_script_is_one_function_more(folder: Path) -> None:
+    """What a script's body read before its run is data; what a line after `-c` read is not: that is
+    how workers of pools and of test runners begin."""
+    body = """
+from ato import SQLLogger
+open("data.csv").close()
+with SQLLogger({}) as logger:
+    logger.run()
+"""
+    Path("train.py").write_text(body)
+    for arguments in (["train.py"], ["-c", body]):
+        subprocess.run([sys.executable, *arguments], check=True, timeout=60)
+    assert ask("experiments.db", "SELECT DISTINCT run_id, path FROM inputs") == [(1, "data.csv")]

@@ -1,10 +1,9 @@
 """Data files: those that the project's code opens for reading, noticed by an audit hook.
 
 A file counts while a run, an `@scope` function or the body of the entry script is open and the
-nearest frame outside of libraries is the project's own, so that `np.load` and `pandas.read_csv` count
-with their caller. It is taken
-down when it is opened (path as given, size, mtime, the running call) and digested when the run
-ends. What is opened without Python (HDF5, a database, `mmap` of a C library) raises no event.
+nearest frame outside of libraries is the project's own, so that `np.load` and `pandas.read_csv`
+count with their caller. It is taken down when it is opened (path as given, size, mtime, the running
+call) and digested when the run ends. What is opened without Python (HDF5, a database, `mmap` of a C library) raises no event.
 """
 
 from __future__ import annotations
@@ -396,7 +395,9 @@ def _full(path: str) -> str:
 def _is_below_script(frame: Any) -> bool:
     while frame is not None:
         if frame.f_globals.get("__name__") == "__main__" and _owner_of(frame) == "project":
-            return not is_installed_folder(frame.f_code.co_filename)
+            file = frame.f_code.co_filename
+            # The line after `-c` starts workers of pools and of test runners, seldom a training.
+            return file != "<string>" and not is_installed_folder(file)
         frame = frame.f_back
     return False
 
