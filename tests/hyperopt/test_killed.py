@@ -51,13 +51,16 @@ def kill_at_every_tenth(config):
 @search.main
 def train(config, trial):
     file = trial.checkpoint_dir / "sum.txt"
-    total = float(file.read_text()) if file.exists() else 0.0
+    # Of ranks that train together the first keeps the checkpoint; the others may come upon it while
+    # it is written.
+    keeps = rank == 0 or place == "trials"
+    total = float(file.read_text()) if keeps and file.exists() else 0.0
     if trial.previous_budget:
         assert file.exists(), "the checkpoint of the rung before is there"
     kill_at_every_tenth(config)
     for step in range(trial.previous_budget, trial.budget):
         total += config.lr / (step + 1)
-    if rank == 0 or place == "trials":
+    if keeps:
         file.write_text(str(total))
     return total
 

@@ -856,3 +856,22 @@ def test_every_kind_of_method_and_callable_is_traced() -> None:
         "no signature": ["args[0]", "args[1]"],
     }.items():
         assert list(one(recorder, name).inputs) == inputs
+
+
+def test_code_that_holds_a_config_is_looked_at_without_a_read() -> None:
+    """A config in a closure or a default of what a run knows is not read by the run's opening."""
+    held = ADict(lr=0.1, optim=ADict(decay=1))
+
+    def hold(given=held):
+        return held.lr + given.lr
+
+    traced = runtime_trace(hold, trace_id="holds")
+    recorder = ListRecorder()
+    with scope_call(register_scope(lambda: None)):
+        run = events.open_run(recorder)
+        traced()
+        ato.fingerprint_code(hold)
+        events.close_run(run)
+    assert [read.key for read in one(recorder, "holds").reads] == ["lr"]
+    (scope,) = [call for call in recorder.calls if call.kind == "scope"]
+    assert [read.key for read in scope.reads] == []

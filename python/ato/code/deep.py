@@ -19,11 +19,13 @@ from ato.code.project import Roots, origin_of, project_roots
 from ato.code.seen import Seen
 from ato.code.source import Source, source_of_file
 from ato.code.walk import Walk
+from ato.events import quiet_reads
 from ato.exceptions import UnsupportedValueError
 
 __all__ = ["fingerprint_code", "is_project_object", "module_body"]
 
 
+@quiet_reads()  # of the configs that the code holds
 def fingerprint_code(
     obj: Any, *, roots: Sequence[str | Path] | None = None, seen: Seen | None = None
 ) -> CodeFingerprint:
@@ -64,6 +66,7 @@ def fingerprint_code(
     return _describe(walk, root.key)
 
 
+@quiet_reads()
 def module_body(module: ModuleType, *, seen: Seen | None = None) -> CodeFingerprint | None:
     """Fingerprint the statements of a script outside its functions and classes.
 

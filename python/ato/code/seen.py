@@ -14,6 +14,7 @@ from typing import Any
 from ato.code.kinds import PLAIN_CONTAINERS, is_plain, items_of, only_scalars
 from ato.code.model import CodeFingerprint
 from ato.code.project import Roots, project_roots
+from ato.events import quiet_reads
 
 __all__ = ["KeptCode", "Seen"]
 
@@ -45,6 +46,7 @@ class Seen:
             self._things[id(value)] = value, parts
             self._left -= len(parts) + 1
 
+    @quiet_reads()
     def is_current(self, roots: Roots | None = None) -> bool:
         """Whether a walk would meet the same again; `roots` are those of now, if they are known."""
         return (
