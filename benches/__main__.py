@@ -2,9 +2,8 @@
 
 Each group runs in a process of its own, some bound to one processor, which makes libraries use one
 thread. Groups: `one` and `several` (arrays on one thread and on all), `values`, `calls`, `code`,
-`config`
-(beside other config libraries), `rivals` (the package ato 2.2.1),
-`why` (how often the planted cause is the first), `search`, `tracking` (beside other trackers).
+`rivals` (the package ato 2.2.1), all of these as `fingerprints`; `config` (beside other config
+libraries), `why` (how often the planted cause is the first), `search`, `tracking` (beside other trackers).
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ GROUPS = {
     "tracking": "tracking",
     "why": "why answers",
 }
+TOGETHER = {"fingerprints": ("one", "several", "values", "calls", "code", "rivals")}
 ONE_PROCESSOR = frozenset(
     {"one", "values", "calls", "code", "config", "rivals", "search", "tracking"}
 )
@@ -41,10 +41,12 @@ def main(arguments: list[str]) -> int:
     """Measure the groups that are named, or all; the exit status is 0 unless one of them fails."""
     if arguments[:1] == ["--group"]:
         return _measure(arguments[1])
-    chosen = arguments or list(GROUPS)
+    named = [group for name in arguments for group in TOGETHER.get(name, (name,))]
+    chosen = named or list(GROUPS)
     unknown = [name for name in chosen if name not in GROUPS]
     if unknown:
-        print(f"no group {unknown[0]!r}; there are {', '.join(GROUPS)}", file=sys.stderr)
+        known = ", ".join([*GROUPS, *TOGETHER])
+        print(f"no group {unknown[0]!r}; there are {known}", file=sys.stderr)
         return 2
     begin = time.perf_counter()
     rows = {name: _run(name) for name in chosen}
