@@ -7,7 +7,6 @@ for.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +39,7 @@ __all__ = [
 OriginKind = Literal["view", "cli", "lazy", "file", "code", "default"]
 
 _SEARCH = "search trial "
-_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 (as in co_filename)
+_OWN = f"{__name__.partition('.')[0]}."
 _ADDRESS = re.compile(r" (?:object )?at 0x[0-9A-Fa-f]+")
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _DEFAULT_REPR: Any = object.__repr__
@@ -239,8 +238,8 @@ class History:
         if source is not None and type(source) is not Source:
             entry = (key, value, replaced, source, None, 0, 0)
         else:
-            frame: FrameType | None = sys._getframe(1)
-            while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+            frame: FrameType | None = sys._getframe(2)
+            while frame is not None and _is_own(frame):
                 frame = frame.f_back
             code, instruction = (None, 0) if frame is None else (frame.f_code, frame.f_lasti)
             reads = 0 if source is None else len(source.reads)
@@ -328,9 +327,15 @@ def printable(text: str) -> str:
 def caller() -> tuple[str | None, int | None]:
     """Return file and line of the innermost frame outside Ato."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+    while frame is not None and _is_own(frame):
         frame = frame.f_back
     return (None, None) if frame is None else (shown_path(frame.f_code.co_filename), frame.f_lineno)
+
+
+def _is_own(frame: FrameType) -> bool:
+    """Whether a frame runs code of Ato's. To ask for its `f_code` would raise an audit event."""
+    name = frame.f_globals.get("__name__")
+    return type(name) is str and name.startswith(_OWN)
 
 
 def dotted(prefix: str, key: object) -> str:
