@@ -23,6 +23,7 @@ Where the rules of `docs/attribution.md` are shown:
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 from explained_pages import Page, page_of
@@ -298,3 +299,80 @@ logger.finish()
     assert follows.reason == "follows from OMP_NUM_THREADS"
     flag = ("environment", "torch.use_deterministic_algorithms", "proven")
     assert causes(project, 2, 3) == [flag], str(project.why(2, 3))
+
+
+SAYS = """
+from ato import Scope, SQLLogger
+
+scope = Scope()
+
+
+@scope.observe(default=True)
+def defaults(config):
+    config.text = "abc"
+    config.extra = False
+
+
+def helper(x):
+    return x + 1
+
+
+@scope.runtime_trace
+def first(letters):
+    return next(letters)
+
+
+@scope.runtime_trace
+def step(x, config):
+    return helper(x) if config.extra else x
+
+
+@scope
+def train(config):
+    logger = SQLLogger(config)
+    logger.run()
+    first(letter for letter in config.text)
+    logger.log_metric("y", min(step(3, config), 3), 0)
+    logger.finish()
+
+
+train()
+"""
+
+
+def test_an_input_without_fingerprint_counts_like_one_that_may_differ(tmp_path: Path) -> None:
+    """Where nothing else differs at the call, the stretch is judged, and its causes are possible; that
+    the result is the same all the same is said beside it."""
+    made = script_project(tmp_path, SAYS)
+    made.run()
+    made.run("text=xyz")
+    assert causes(made) == [("config", "text", "possible")], str(made.why())
+    assert "The metric is the same" in str(made.why())
+    assert any("letters" in gap for gap in made.why().unwatched)
+
+
+def test_that_a_function_ran_in_one_run_only_is_an_effect(tmp_path: Path) -> None:
+    """The key that led there is the cause; the function that ran besides is not named."""
+    made = script_project(tmp_path, SAYS)
+    made.run()
+    made.run("extra=True")
+    answer = made.why()
+    assert causes(made) == [("config", "extra", "proven")], str(answer)
+    assert {f.change.factor for f in answer.also_changed} <= {"config"}
+
+
+def test_where_and_how_a_run_was_started_is_no_factor(tmp_path: Path) -> None:
+    """Another commit, folder, process and order of the same arguments change nothing."""
+    (tmp_path / "here").mkdir()
+    made = script_project(tmp_path / "here", SAYS)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], cwd=made.folder, check=True)
+    made.run("text=abc", "extra=False")
+    there = made.copy(tmp_path / "there")
+    (there.folder / "notes.txt").write_text("nothing that runs")
+    subprocess.run([*git, "add", "."], cwd=there.folder, check=True)
+    subprocess.run([*git, "commit", "-qm", "more"], cwd=there.folder, check=True)
+    there.run("extra=False", "text=abc")
+    answer = there.why()
+    assert answer.verdict == "identical"
+    assert answer.also_changed == ()
