@@ -103,11 +103,11 @@ def test_whatever_happens_to_a_process_costs_one_trial(scope, spaces):
         scheduler="halving",
         n_samples=9,
         processes=3,
-        trial_timeout=2.0,
+        trial_timeout=6.0,
     )
     before = time.monotonic()
     best = hyperband.main(train)()
-    assert time.monotonic() - before < 30
+    assert time.monotonic() - before < 50  # and not the sixty seconds of the one that hangs
     failed = {r.job.trial: r.outcome for r in best.failures}
     assert {trial: outcome.status for trial, outcome in failed.items()} == {
         0: "killed",
@@ -117,7 +117,7 @@ def test_whatever_happens_to_a_process_costs_one_trial(scope, spaces):
     }
     assert "ended with status 137" in failed[0].error
     assert "killed by SIGKILL" in failed[1].error
-    assert "longer than 2 s" in failed[2].error
+    assert "longer than 6 s" in failed[2].error
     assert 'raise ValueError("diverged")' in failed[3].error
     assert [r.succeeded for r in best.rungs[0]] == [True] * 5 + [False] * 4
     assert best.config.__trial__ > 3
@@ -129,7 +129,7 @@ def test_a_process_that_leaves_children_behind_is_noticed(scope, spaces):
     def train(config, trial):
         if trial.number == 0:
             if os.fork() == 0:
-                time.sleep(20)
+                time.sleep(60)
                 os._exit(0)
             os.kill(os.getpid(), signal.SIGKILL)
         return config.lr
@@ -139,7 +139,7 @@ def test_a_process_that_leaves_children_behind_is_noticed(scope, spaces):
         scope, spaces, max_budget=1, scheduler="halving", n_samples=2, processes=2
     )
     best = hyperband.main(train)()
-    assert time.monotonic() - before < 15
+    assert time.monotonic() - before < 50
     assert [r.job.trial for r in best.failures] == [0]
 
 
