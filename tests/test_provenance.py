@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -254,3 +256,23 @@ def test_dotted_paths_of_different_keys_differ():
     """A key with a dot in it is no path of two keys, and an int is no text."""
     paths = {dotted("a", "b"), dotted("", "a.b"), dotted("a", 0), dotted("a", "0"), dotted("a", "")}
     assert len(paths) == 5
+
+
+def test_a_write_that_no_line_of_code_calls_has_no_place(tmp_path):
+    """The interpreter may call a method of a config by itself, as it does at exit."""
+    (tmp_path / "c.json").write_text('{"a": 1}')
+    script = (
+        "import atexit\nfrom ato import ADict\n"
+        "config = ADict.from_file('c.json')\n"
+        "atexit.register(lambda: print(config.a, repr(config.history('a')[-1].origin.place)))\n"
+        "atexit.register(config.__setitem__, 'a', 2)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("2 ''\n", "")

@@ -238,7 +238,7 @@ class History:
         if source is not None and type(source) is not Source:
             entry = (key, value, replaced, source, None, 0, 0)
         else:
-            frame: FrameType | None = sys._getframe(2)
+            frame: FrameType | None = sys._getframe(1)
             while frame is not None and _is_own(frame):
                 frame = frame.f_back
             code, instruction = (None, 0) if frame is None else (frame.f_code, frame.f_lasti)
