@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -117,7 +117,7 @@ class LikeRuns:
         run_id = int(made[0])
         units: set[str] = set()
         write_code(connection, run_id, 0, [code_rows(record, units) for record in run.codes])
-        writer = _writer(run, run_id)
+        writer = replace(run.writer, run_id=run_id)
         refused = write_records(connection, writer, run.names, run.points, run.rows)
         keys = key_ids(connection, run.names) if run.names else {}
         if also is not None:
@@ -189,13 +189,6 @@ class LikeRuns:
 
 # By table: by class it would take twice as long.
 _RUN = insert(Experiment.metadata.tables["experiments"])
-
-
-def _writer(run: WholeRun, run_id: int) -> Writer:
-    writer = run.writer
-    return Writer(
-        run_id, writer.attempt, writer.rank, writer.process, writer.start, writer.host, writer.pid
-    )
 
 
 def _stamp(raw: Any) -> tuple[int, int, int]:
