@@ -147,3 +147,37 @@ def test_other_weights_in_a_checkpoint(tmp_path: Path) -> None:
     assert gist(answer) == [("config", "checkpoint", "value", "proven")], str(answer)
     aside = {f.change.subject: f.reason for f in answer.also_changed}
     assert aside["other.pt"] == "read by one of the runs only: an effect"
+
+
+def test_data_that_lambdas_of_a_statement_read(tmp_path: Path) -> None:
+    """A global that a lambda in a module-level statement reads is an input of the call."""
+    script = """
+import json
+
+from ato import Scope, SQLLogger
+
+scope = Scope()
+RULES = json.load(open("rules.json"))
+SCORES = {"double": lambda x: RULES["w"] * x}
+
+
+@scope.runtime_trace
+def step(x):
+    return SCORES["double"](x)
+
+
+@scope
+def train(config):
+    with SQLLogger(config) as logger:
+        logger.run()
+        logger.log_metric("y", step(3.0), 0)
+
+
+train()
+"""
+    project = script_project(tmp_path, script)
+    for weight in (2, 5):
+        (tmp_path / "rules.json").write_text(f'{{"w": {weight}}}')
+        project.run()
+    answer = project.why()
+    assert gist(answer) == [("data", "rules.json", "content", "proven")], str(answer)

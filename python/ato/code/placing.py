@@ -47,8 +47,11 @@ class Placing:
         node.text[place] = source.lines(definition)
         node.normalised[place] = definition.normalised
         node.line = min(node.line, definition.line) if node.line else definition.line
-        # A class and a function meet what they name when they are called; a value met it once.
-        at_call = definition.kind in ("function", "lambda", "class")
+        # A class and a function meet what they name when they are called; a value met it once, unless
+        # there is a lambda in it.
+        at_call = definition.kind in ("function", "lambda", "class") or _has_lambda(
+            source, definition
+        )
         for gap in definition.gaps:
             node.gaps.add(f"{node.key[0]}.{node.key[1]}: {gap}")
         for chain in definition.references:
@@ -118,3 +121,11 @@ class Placing:
             wrapper = self.walk.function(node, value)
             if wrapper is not None and wrapper is not node:
                 node.link("wrapper", wrapper)
+
+
+def _has_lambda(source: Source, definition: Definition) -> bool:
+    """Whether a lambda's names stand among those of the statement that it is a part of."""
+    return source.definitions is not None and any(
+        inner.holder is not None and source.definitions.definitions[inner.holder] is definition
+        for inner in source.definitions.definitions
+    )
